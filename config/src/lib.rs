@@ -1,0 +1,2 @@
+//! config.
+#![cfg_attr(test, allow(clippy::unwrap_used))]

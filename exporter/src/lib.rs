@@ -1,0 +1,2 @@
+//! exporter.
+#![cfg_attr(test, allow(clippy::unwrap_used))]

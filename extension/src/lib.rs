@@ -1,0 +1,2 @@
+//! extension.
+#![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,0 +1,2 @@
+//! processor.
+#![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,0 +1,2 @@
+//! proto.
+#![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,0 +1,2 @@
+//! receiver.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
