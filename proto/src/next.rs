@@ -1,0 +1,96 @@
+//! The only way to hand a batch downstream, and what the answer means.
+//!
+//! The answer is the future's result: who awaits [`Next::send`] learns that the batch was taken (with a sending
+//! queue: enqueued; without: delivered) or refused. There is no separate acknowledgement token.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::BoxFuture;
+use crate::batch::Batch;
+
+/// What a sender may do about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The same batch may succeed later; after this time if it is known.
+    Retry(Option<Duration>),
+    /// The same batch will never succeed.
+    Permanent,
+}
+
+/// A batch was not taken. Whoever gets this still owns the duty to count or retry it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// What to do.
+    pub kind: RefusalKind,
+    /// Text for people.
+    pub reason: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal that may be retried.
+    pub fn retry(reason: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { kind: RefusalKind::Retry(None), reason: reason.into() }
+    }
+
+    /// A refusal that may be retried after a time.
+    pub fn retry_after(after: Duration, reason: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { kind: RefusalKind::Retry(Some(after)), reason: reason.into() }
+    }
+
+    /// A refusal that stays.
+    pub fn permanent(reason: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { kind: RefusalKind::Permanent, reason: reason.into() }
+    }
+
+    /// True if the same batch may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind, RefusalKind::Retry(_))
+    }
+
+    /// The worse of two answers of branches: permanent refusals lose against retryable ones, because a branch
+    /// that can still succeed must get its chance; of two delays the longer one wins.
+    pub fn merge(self, other: Refusal) -> Refusal {
+        match (self.kind, other.kind) {
+            (RefusalKind::Retry(a), RefusalKind::Retry(b)) => {
+                Refusal { kind: RefusalKind::Retry(a.max(b)), reason: self.reason }
+            }
+            (RefusalKind::Permanent, RefusalKind::Retry(_)) => other,
+            _ => self,
+        }
+    }
+}
+
+/// Takes batches: a pipeline, a fan-out, a test.
+pub trait Consume: Send + Sync {
+    /// Takes the batch or says why not.
+    fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>>;
+}
+
+/// Handle on what is downstream. Cheap to clone.
+#[derive(Clone)]
+pub struct Next(Arc<dyn Consume>);
+
+impl Next {
+    /// Wraps a consumer.
+    pub fn new(consumer: impl Consume + 'static) -> Next {
+        Next(Arc::new(consumer))
+    }
+
+    /// Hands over a batch and waits until it is taken or refused.
+    pub fn send(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.0.consume(batch)
+    }
+}
+
+/// Consumer from a function; for tests and small adapters.
+impl<F> Consume for F
+where
+    F: Fn(Batch) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync,
+{
+    fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
+        self(batch)
+    }
+}
