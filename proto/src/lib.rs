@@ -19,7 +19,9 @@ pub use attrs::{AttrSetId, ValueId, ValueKind};
 pub use batch::{Batch, Meta, Selection};
 pub use context::BuildContext;
 pub use next::{Consume, Next, Refusal, RefusalKind};
-pub use points::{Exemplar, ExponentialPoint, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint};
+pub use points::{
+    Exemplar, ExponentialPoint, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint,
+};
 pub use symbols::{SymbolId, Symbols};
 pub use tables::{Metric, MetricKind, Resource, Scope, Tables, Temporality};
 pub use targets::{TargetGroup, TargetHub};
