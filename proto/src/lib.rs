@@ -9,6 +9,7 @@ pub mod auth;
 pub mod batch;
 pub mod context;
 pub mod next;
+pub mod number;
 pub mod points;
 pub mod symbols;
 pub mod tables;
