@@ -230,13 +230,9 @@ mod tests {
 
     #[test]
     fn f_floats_never_have_an_exponent() {
-        for (value, expected) in [
-            (1e21, "1000000000000000000000"),
-            (1e-7, "0.0000001"),
-            (-2.5, "-2.5"),
-            (0.0, "0"),
-            (f64::INFINITY, "+Inf"),
-        ] {
+        for (value, expected) in
+            [(1e21, "1000000000000000000000"), (1e-7, "0.0000001"), (-2.5, "-2.5"), (0.0, "0"), (f64::INFINITY, "+Inf")]
+        {
             assert_eq!(text(push_f_f64, value), expected);
         }
     }
