@@ -1,2 +1,4 @@
 //! exporter.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod awsemf;
