@@ -1,5 +1,28 @@
-//! config.
+//! Text to checked configuration with good errors. Knows YAML, expansion, the service graph and the types that
+//! settings are made of; knows no component.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod hint;
 /// Regular expressions in Go's dialect.
 pub mod pattern;
+pub mod secrets;
+pub mod types;
+
+mod decode;
+mod diagnostic;
+mod id;
+mod node;
+mod position;
+mod render;
+mod scalar;
+mod yaml;
+
+pub use decode::{Optional, Spanned, decode, decode_prometheus, decode_str};
+pub use diagnostic::{Built, Diagnostic, Severity, has_errors};
+pub use id::ComponentId;
+pub use node::{Key, Node, Origin, Value};
+pub use position::{Position, Source, Span};
+pub use render::render;
+pub use scalar::resolve as resolve_scalar;
+pub use types::{ByteSize, Endpoint, GoDuration, Headers, PromDuration, Secret, tls};
+pub use yaml::{MAX_DEPTH, MAX_NODES, MAX_SOURCE_BYTES, parse_yaml};

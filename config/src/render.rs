@@ -1,0 +1,96 @@
+//! Diagnostics as text for a terminal, with the offending line shown. The only module that knows the renderer.
+//! Secrets that stand on a shown line are masked.
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::position::{Position, Span};
+use crate::secrets;
+
+/// Characters of a line that are shown.
+const SHOWN_LINE_CHARS: usize = 240;
+
+/// Diagnostics as they are shown to a person: each with its line, then a count. `color` is for terminals.
+pub fn render(diagnostics: &[Diagnostic], color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.decor_style(DecorStyle::Ascii);
+    let mut out = String::new();
+    for diagnostic in diagnostics {
+        out.push_str(&render_one(diagnostic, &renderer));
+        out.push_str("\n\n");
+    }
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    if errors > 0 {
+        out.push_str(&format!("{errors} error{} in the configuration\n", if errors == 1 { "" } else { "s" }));
+    }
+    out
+}
+
+fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = match diagnostic.path.as_ref() {
+        "" => diagnostic.message.clone(),
+        path => format!("{path}: {}", diagnostic.message),
+    };
+    let mut group = Group::with_title(level.primary_title(title));
+    let shown: Vec<Shown> =
+        std::iter::once(diagnostic.span.as_ref().map(|span| Shown::of(span, "", AnnotationKind::Primary)))
+            .flatten()
+            .chain(diagnostic.secondary.iter().map(|(span, label)| Shown::of(span, label, AnnotationKind::Context)))
+            .collect();
+    for line in &shown {
+        group = group.element(line.snippet());
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+/// One line of a source with a marked range.
+struct Shown {
+    source: String,
+    line: usize,
+    text: String,
+    range: std::ops::Range<usize>,
+    label: String,
+    kind: AnnotationKind,
+}
+
+impl Shown {
+    fn of(span: &Span, label: &str, kind: AnnotationKind) -> Shown {
+        let whole = span.source.line(span.start.line);
+        let masked = secrets::mask_line(whole);
+        let unchanged = masked == whole;
+        let text: String =
+            masked.chars().take(SHOWN_LINE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let from = byte_of_column(&text, span.start);
+        let to = match span.end.line == span.start.line && unchanged {
+            true => byte_of_column(&text, span.end),
+            false => text.trim_end().len(),
+        };
+        let range = from..to.max(from);
+        Shown {
+            source: span.source_name().to_owned(),
+            line: span.start.line as usize,
+            text,
+            range,
+            label: label.to_owned(),
+            kind,
+        }
+    }
+
+    fn snippet(&self) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
+        let annotation = self.kind.span(self.range.clone());
+        let annotation = if self.label.is_empty() { annotation } else { annotation.label(self.label.as_str()) };
+        Snippet::source(self.text.as_str()).line_start(self.line).path(self.source.as_str()).annotation(annotation)
+    }
+}
+
+fn byte_of_column(text: &str, at: Position) -> usize {
+    text.char_indices().nth((at.column as usize).saturating_sub(1)).map_or(text.len(), |(byte, _)| byte)
+}
