@@ -1,0 +1,53 @@
+//! Several sources and `--set` laid over each other, as the Collector merges them: maps key by key, everything else
+//! replaced whole, null included. Positions stay those of the source that won.
+
+use crate::diagnostic::Diagnostic;
+use crate::node::{Key, Node, Value};
+
+/// Lays `over` on `base`.
+pub(crate) fn merge(base: &mut Node, over: Node) {
+    match (&mut base.value, over.value) {
+        (Value::Map(entries), Value::Map(more)) => {
+            for (key, node) in more {
+                match entries.iter_mut().find(|(k, _)| k.name == key.name) {
+                    Some((known, old)) => {
+                        known.span = key.span;
+                        merge(old, node);
+                    }
+                    None => entries.push((key, node)),
+                }
+            }
+        }
+        (_, value) => *base = Node { value, ..over },
+    }
+}
+
+/// Splits keys of the top level at `::`, as in `yaml:service::telemetry::logs::level: debug`.
+pub(crate) fn unflatten(root: Node) -> Node {
+    let Value::Map(entries) = root.value else { return root };
+    let mut out = Node { value: Value::Map(Vec::new()), ..root };
+    for (key, node) in entries {
+        let mut parts = key.name.rsplit("::");
+        let last = parts.next().unwrap_or("");
+        let innermost = wrap(Key { name: last.into(), span: key.span.clone() }, node);
+        let nested =
+            parts.fold(innermost, |inner, part| wrap(Key { name: part.into(), span: key.span.clone() }, inner));
+        merge(&mut out, nested);
+    }
+    out
+}
+
+fn wrap(key: Key, node: Node) -> Node {
+    let span = key.span.to(&node.span);
+    Node::new(span, Value::Map(vec![(key, node)]))
+}
+
+/// `--set a.b=value` as the text of a source: dots are path separators, the value is YAML.
+pub(crate) fn set_text(argument: &str) -> Result<String, Diagnostic> {
+    match argument.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok(format!("{}: {value}", key.replace('.', "::"))),
+        Some(_) => Err(Diagnostic::error(format!("invalid value {argument:?} for flag --set: the key is empty"))),
+        None => Err(Diagnostic::error(format!("invalid value {argument:?} for flag --set: missing equal sign"))
+            .help("write --set key.of.the.setting=value")),
+    }
+}

@@ -1,0 +1,90 @@
+use super::*;
+
+fn load(configs: &[&str], sets: &[&str], env: &[(&str, &str)]) -> (Option<Node>, Vec<String>) {
+    let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+    let (node, found) = load_tree(&Sources { configs: owned(configs), sets: owned(sets) }, &env);
+    (node, found.iter().map(ToString::to_string).collect())
+}
+
+fn text<'a>(node: &'a Node, keys: &[&str]) -> &'a str {
+    node.at(keys).unwrap().as_str().unwrap()
+}
+
+#[test]
+fn sources_are_merged_left_to_right_and_sets_come_last() {
+    let (node, found) = load(
+        &["yaml:{a: {x: one, y: keep, l: [1, 2]}, gone: {deep: 1}}", "env:SECOND", "yaml:a::x: three"],
+        &["a.z=[1]", "b.c=${env:V}"],
+        &[("SECOND", "a: {x: two, l: [3]}\ngone:\n"), ("V", "v")],
+    );
+    assert!(found.is_empty(), "{found:?}");
+    let node = node.unwrap();
+    assert_eq!((text(&node, &["a", "x"]), text(&node, &["a", "y"]), text(&node, &["b", "c"])), ("three", "keep", "v"));
+    assert_eq!(node.at(&["a", "l"]).unwrap().elements().len(), 1);
+    assert_eq!(node.at(&["a", "z"]).unwrap().elements().len(), 1);
+    assert!(node.get("gone").unwrap().is_null());
+    assert_eq!(node.at(&["a", "l"]).unwrap().span.source_name(), "env:SECOND");
+    assert_eq!(&*node.at(&["a", "x"]).unwrap().path, "a::x");
+}
+
+#[test]
+fn the_content_variable_replaces_everything() {
+    let (node, found) = load(&["/does/not/exist"], &["a=1"], &[("AOT_CONFIG_CONTENT", "a: ${env:X}"), ("X", "x")]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("AOT_CONFIG_CONTENT is set and replaces"));
+    assert_eq!(text(&node.unwrap(), &["a"]), "x");
+    let (_, found) = load(&[], &[], &[("AOT_CONFIG_CONTENT", "")]);
+    assert_eq!(found, ["env:AOT_CONFIG_CONTENT:1:1: empty configuration file"]);
+    let (_, found) = load(&[], &[], &[("AOT_CONFIG_CONTENT", "cmVjZWl2ZXJzOgogIG90bHA6Cg==")]);
+    assert!(found[0].contains("it looks like base64"), "{found:?}");
+}
+
+#[test]
+fn files_are_read_with_or_without_scheme_and_may_be_json() {
+    let dir = std::env::temp_dir().join(format!("config-load-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("a.json");
+    std::fs::write(&path, "\u{feff}{\r\n\t\"a\": \"b\", \"n\": [1, true, null]}").unwrap();
+    let path = path.to_str().unwrap();
+    for uri in [path.to_owned(), format!("file:{path}")] {
+        let (node, found) = load(&[&uri], &[], &[]);
+        assert!(found.is_empty(), "{found:?}");
+        assert_eq!(text(&node.unwrap(), &["a"]), "b");
+    }
+    let (node, found) = load(&[&format!("yaml:whole: ${{file:{path}}}")], &[], &[]);
+    assert!(found.is_empty(), "{found:?}");
+    let node = node.unwrap();
+    assert_eq!(
+        (node.at(&["whole", "a"]).unwrap().span.source_name(), node.at(&["whole", "a"]).unwrap().span.start.line),
+        (path, 2)
+    );
+    std::fs::write(dir.join("latin1.yaml"), b"a: b\nc: \xe9\n").unwrap();
+    let (_, found) = load(&[dir.join("latin1.yaml").to_str().unwrap()], &[], &[]);
+    assert!(found[0].contains("line 2 is not UTF-8 text"), "{found:?}");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn bad_sources_are_all_named() {
+    let (node, found) = load(
+        &["/does/not/exist.yaml", "foo:bar", "http://x/y", "env:NOPE", "yaml:- a", "yaml:{a: 1, a: 2}"],
+        &["abc", "=1"],
+        &[],
+    );
+    assert!(node.is_none());
+    let want = [
+        "cannot read the file \"/does/not/exist.yaml\": no such file or directory",
+        "unsupported scheme on URI \"foo:bar\"",
+        "scheme \"http\" is not supported",
+        "--config env:NOPE: environment variable \"NOPE\" is not set",
+        "yaml::1:1: expected a map of settings, got a list",
+        "yaml::1:8: mapping key \"a\" already defined at line 1",
+        "invalid value \"abc\" for flag --set: missing equal sign",
+        "invalid value \"=1\" for flag --set: the key is empty",
+    ];
+    assert_eq!(found.len(), want.len(), "{found:#?}");
+    for (got, want) in found.iter().zip(want) {
+        assert!(got.starts_with(want), "{got}\n{want}");
+    }
+    assert!(load(&[], &[], &[]).1[0].contains("at least one config flag must be provided"));
+}
