@@ -1,0 +1,411 @@
+//! OTLP peers: a client that pushes metrics over HTTP (protobuf, JSON) and gRPC, and a sink that takes them over both
+//! on one port and records them. The messages are those of `opentelemetry-proto`.
+
+use super::server::Server;
+use crate::net::any_port;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, Request, Response};
+use axum::routing::post;
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use prost::Message;
+use std::collections::VecDeque;
+use std::io::Read;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Status, transport::Channel};
+
+/// Path of the gRPC method.
+pub const GRPC_METHOD: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+/// Largest message that the sink takes.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// How a request is written over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/x-protobuf`.
+    Protobuf,
+    /// `application/json`.
+    Json,
+}
+
+/// The answer to a push over HTTP.
+#[derive(Clone, Debug)]
+pub struct HttpAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// Pushes one request to `{url}/v1/metrics`.
+///
+/// # Errors
+/// When there was no HTTP answer.
+pub async fn push_http(
+    url: &str,
+    request: &ExportMetricsServiceRequest,
+    encoding: Encoding,
+) -> reqwest::Result<HttpAnswer> {
+    let (content_type, body) = match encoding {
+        Encoding::Protobuf => ("application/x-protobuf", request.encode_to_vec()),
+        Encoding::Json => ("application/json", serde_json::to_vec(request).expect("a metrics request is always JSON")),
+    };
+    push_body(url, &[(CONTENT_TYPE.as_str(), content_type)], body).await
+}
+
+/// Pushes any bytes with any headers to `{url}/v1/metrics`.
+///
+/// # Errors
+/// When there was no HTTP answer.
+pub async fn push_body(url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> reqwest::Result<HttpAnswer> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
+    let mut request = client.post(format!("{url}/v1/metrics")).body(body);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.send().await?;
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    Ok(HttpAnswer { status, headers, body: answer.bytes().await? })
+}
+
+/// Pushes one request over gRPC to `http://HOST:PORT`.
+///
+/// # Errors
+/// The gRPC status of a refusal; `UNAVAILABLE` when there is no connection.
+pub async fn push_grpc(
+    url: &str,
+    request: ExportMetricsServiceRequest,
+    compression: Option<CompressionEncoding>,
+) -> Result<ExportMetricsServiceResponse, Status> {
+    let endpoint = Channel::from_shared(url.to_owned()).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let channel = endpoint.connect().await.map_err(|error| Status::unavailable(format!("{error:?}")))?;
+    let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    if let Some(compression) = compression {
+        client = client.send_compressed(compression);
+    }
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let codec = ProstCodec::<ExportMetricsServiceRequest, ExportMetricsServiceResponse>::default();
+    let path = PathAndQuery::from_static(GRPC_METHOD);
+    client.unary(tonic::Request::new(request), path, codec).await.map(tonic::Response::into_inner)
+}
+
+/// A request that a [`Sink`] took.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The metrics.
+    pub request: ExportMetricsServiceRequest,
+    /// HTTP headers or gRPC metadata.
+    pub headers: HeaderMap,
+    /// `/v1/metrics` or [`GRPC_METHOD`].
+    pub path: String,
+}
+
+/// What the sink answers to the next requests.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Takes it.
+    Take,
+    /// Takes it and says that some points were rejected.
+    Partial {
+        /// How many.
+        rejected: i64,
+        /// Why.
+        message: String,
+    },
+    /// Refuses: an HTTP status or gRPC code, with a delay hint in seconds if any (HTTP only).
+    Refuse {
+        /// Over HTTP.
+        status: u16,
+        /// Over gRPC.
+        code: tonic::Code,
+        /// `Retry-After`.
+        retry_after: Option<u32>,
+    },
+    /// Takes it after a delay.
+    Slow(Duration),
+}
+
+/// An OTLP server for metrics: HTTP and gRPC on one port. It ends when this is dropped.
+pub struct Sink {
+    server: Server,
+    state: Arc<Mutex<SinkState>>,
+}
+
+#[derive(Default)]
+struct SinkState {
+    received: Vec<Received>,
+    refused: u64,
+    next: VecDeque<Reply>,
+    always: Option<Reply>,
+}
+
+impl Sink {
+    /// Starts on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When no port can be bound.
+    pub async fn start() -> Self {
+        Self::start_at(any_port()).await
+    }
+
+    /// Starts at a given address.
+    ///
+    /// # Panics
+    /// When it cannot be bound.
+    pub async fn start_at(addr: SocketAddr) -> Self {
+        let state = Arc::new(Mutex::new(SinkState::default()));
+        let (http, grpc) = (state.clone(), state.clone());
+        let router = Router::new()
+            .route("/v1/metrics", post(move |headers: HeaderMap, body: Bytes| take_http(http.clone(), headers, body)))
+            .route(GRPC_METHOD, post(move |request: Request<Body>| take_grpc(grpc.clone(), request)))
+            .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES));
+        let server = Server::start(addr, router).await.unwrap_or_else(|error| panic!("no sink: {error}"));
+        Self { server, state }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.addr())
+    }
+
+    /// What was taken so far, in order.
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.state).received.clone()
+    }
+
+    /// How many requests were refused so far.
+    pub fn refused(&self) -> u64 {
+        lock(&self.state).refused
+    }
+
+    /// The next request is answered like this; several are answered in turn.
+    pub fn next_reply(&self, reply: Reply) {
+        lock(&self.state).next.push_back(reply);
+    }
+
+    /// Every request without a scripted reply is answered like this.
+    pub fn always_reply(&self, reply: Reply) {
+        lock(&self.state).always = Some(reply);
+    }
+
+    /// Goes off the network.
+    pub fn pause(&self) {
+        self.server.pause();
+    }
+
+    /// Comes back.
+    ///
+    /// # Panics
+    /// When its port was taken in the meantime.
+    pub async fn resume(&self) {
+        self.server.resume().await.unwrap_or_else(|error| panic!("cannot serve the sink again: {error}"));
+    }
+}
+
+fn lock(state: &Mutex<SinkState>) -> MutexGuard<'_, SinkState> {
+    state.lock().expect("no holder panics")
+}
+
+/// Decides about one request and records it when it is taken.
+async fn decide(
+    state: &Mutex<SinkState>,
+    received: Received,
+) -> Result<ExportMetricsServiceResponse, (u16, tonic::Code, Option<u32>)> {
+    let reply = {
+        let mut state = lock(state);
+        state.next.pop_front().or_else(|| state.always.clone()).unwrap_or(Reply::Take)
+    };
+    if let Reply::Slow(delay) = reply {
+        tokio::time::sleep(delay).await;
+    }
+    let mut state = lock(state);
+    if let Reply::Refuse { status, code, retry_after } = reply {
+        state.refused += 1;
+        return Err((status, code, retry_after));
+    }
+    state.received.push(received);
+    let partial_success = match reply {
+        Reply::Partial { rejected, message } => {
+            Some(ExportMetricsPartialSuccess { rejected_data_points: rejected, error_message: message })
+        }
+        _ => None,
+    };
+    Ok(ExportMetricsServiceResponse { partial_success })
+}
+
+async fn take_http(state: Arc<Mutex<SinkState>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let answer = |status: u16| Response::builder().status(status);
+    let request = match decode_http(&headers, &body, json) {
+        Ok(request) => request,
+        Err(error) => return answer(400).body(Body::from(error)).expect("a constant status"),
+    };
+    match decide(&state, Received { request, headers, path: "/v1/metrics".into() }).await {
+        Ok(taken) => {
+            let (kind, body) = if json {
+                ("application/json", serde_json::to_vec(&taken).expect("an answer is always JSON"))
+            } else {
+                ("application/x-protobuf", taken.encode_to_vec())
+            };
+            answer(200).header(CONTENT_TYPE, kind).body(Body::from(body)).expect("constant headers")
+        }
+        Err((status, _, retry_after)) => {
+            let mut response = answer(status);
+            if let Some(seconds) = retry_after {
+                response = response.header(RETRY_AFTER, seconds);
+            }
+            response.body(Body::from("refused on purpose")).expect("a test's own status")
+        }
+    }
+}
+
+fn decode_http(headers: &HeaderMap, body: &Bytes, json: bool) -> Result<ExportMetricsServiceRequest, String> {
+    let body = match headers.get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
+        None | Some(b"identity") => body.to_vec(),
+        Some(b"gzip") => {
+            let mut inflated = Vec::new();
+            let reader = flate2::read::GzDecoder::new(body.as_ref());
+            reader.take(MAX_MESSAGE_BYTES as u64).read_to_end(&mut inflated).map_err(|error| error.to_string())?;
+            inflated
+        }
+        Some(b"zstd") => {
+            let mut inflated = Vec::new();
+            let reader = zstd::Decoder::new(body.as_ref()).map_err(|error| error.to_string())?;
+            reader.take(MAX_MESSAGE_BYTES as u64).read_to_end(&mut inflated).map_err(|error| error.to_string())?;
+            inflated
+        }
+        Some(other) => return Err(format!("unknown content encoding {}", String::from_utf8_lossy(other))),
+    };
+    if json {
+        serde_json::from_slice(&body).map_err(|error| error.to_string())
+    } else {
+        ExportMetricsServiceRequest::decode(body.as_slice()).map_err(|error| error.to_string())
+    }
+}
+
+async fn take_grpc(state: Arc<Mutex<SinkState>>, request: Request<Body>) -> Response<Body> {
+    let mut grpc =
+        tonic::server::Grpc::new(ProstCodec::<ExportMetricsServiceResponse, ExportMetricsServiceRequest>::default())
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    grpc.unary(Export { state }, request).await.map(Body::new)
+}
+
+struct Export {
+    state: Arc<Mutex<SinkState>>,
+}
+
+impl tonic::server::UnaryService<ExportMetricsServiceRequest> for Export {
+    type Response = ExportMetricsServiceResponse;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<tonic::Response<Self::Response>, Status>> + Send>>;
+
+    fn call(&mut self, request: tonic::Request<ExportMetricsServiceRequest>) -> Self::Future {
+        let state = self.state.clone();
+        Box::pin(async move {
+            let (metadata, _, request) = request.into_parts();
+            let received = Received { request, headers: metadata.into_headers(), path: GRPC_METHOD.into() };
+            match decide(&state, received).await {
+                Ok(taken) => Ok(tonic::Response::new(taken)),
+                Err((_, code, _)) => Err(Status::new(code, "refused on purpose")),
+            }
+        })
+    }
+}
+
+/// Protobuf messages over gRPC.
+struct ProstCodec<E, D>(PhantomData<(E, D)>);
+
+impl<E, D> Default for ProstCodec<E, D> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<E: Message + 'static, D: Message + Default + 'static> Codec for ProstCodec<E, D> {
+    type Encode = E;
+    type Decode = D;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self::default()
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self::default()
+    }
+}
+
+impl<E: Message, D> Encoder for ProstCodec<E, D> {
+    type Item = E;
+    type Error = Status;
+
+    fn encode(&mut self, item: E, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(out).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+impl<E, D: Message + Default> Decoder for ProstCodec<E, D> {
+    type Item = D;
+    type Error = Status;
+
+    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
+        D::decode(source).map(Some).map_err(|error| Status::invalid_argument(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry_proto::tonic::metrics::v1::{
+        Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data, number_data_point::Value,
+    };
+
+    fn request(value: f64) -> ExportMetricsServiceRequest {
+        let point = NumberDataPoint { value: Some(Value::AsDouble(value)), ..NumberDataPoint::default() };
+        let data = Some(Data::Gauge(Gauge { data_points: vec![point] }));
+        let metric = Metric { name: "g".into(), data, ..Metric::default() };
+        let scope = ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() };
+        let resource = ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() };
+        ExportMetricsServiceRequest { resource_metrics: vec![resource] }
+    }
+
+    #[tokio::test]
+    async fn the_sink_takes_what_the_client_pushes_over_every_transport() {
+        let sink = Sink::start().await;
+        assert_eq!(push_http(&sink.url(), &request(1.0), Encoding::Protobuf).await.unwrap().status, 200);
+        assert_eq!(push_http(&sink.url(), &request(2.0), Encoding::Json).await.unwrap().status, 200);
+        push_grpc(&sink.url(), request(3.0), None).await.unwrap();
+        push_grpc(&sink.url(), request(4.0), Some(CompressionEncoding::Gzip)).await.unwrap();
+        let received: Vec<_> = sink.received().into_iter().map(|received| received.request).collect();
+        assert_eq!(received, [1.0, 2.0, 3.0, 4.0].map(request));
+    }
+
+    #[tokio::test]
+    async fn scripted_replies_are_given_in_turn() {
+        let sink = Sink::start().await;
+        let refuse = Reply::Refuse { status: 503, code: tonic::Code::Unavailable, retry_after: Some(7) };
+        sink.next_reply(refuse.clone());
+        sink.next_reply(refuse);
+        sink.next_reply(Reply::Partial { rejected: 1, message: "one was bad".into() });
+        let answer = push_http(&sink.url(), &request(1.0), Encoding::Protobuf).await.unwrap();
+        assert_eq!((answer.status, answer.headers["retry-after"].as_bytes()), (503, &b"7"[..]));
+        let status = push_grpc(&sink.url(), request(1.0), None).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::Unavailable);
+        let taken = push_grpc(&sink.url(), request(1.0), None).await.unwrap();
+        assert_eq!(taken.partial_success.unwrap().rejected_data_points, 1);
+        assert_eq!((sink.refused(), sink.received().len()), (2, 1));
+    }
+}
