@@ -1,2 +1,4 @@
 //! receiver.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod prometheus;

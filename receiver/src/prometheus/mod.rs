@@ -1,0 +1,3 @@
+//! The `prometheus` receiver. This file only lists its parts.
+
+pub mod text;
