@@ -18,17 +18,22 @@ mod node;
 mod position;
 mod render;
 mod scalar;
+mod service;
 mod source;
 mod yaml;
 
 pub use decode::{Optional, Spanned, decode, decode_prometheus, decode_str};
 pub use diagnostic::{Built, Diagnostic, Severity, has_errors};
 pub use id::ComponentId;
-pub use load::{CONTENT_VARIABLE, Sources, load_tree};
+pub use load::{CONTENT_VARIABLE, Sources, load, load_tree};
 pub use node::{Key, Node, Origin, Value};
 pub use position::{Position, Source, Span};
 pub use render::render;
 pub use scalar::resolve as resolve_scalar;
+pub use service::{
+    Component, Components, Config, Encoding, KnownComponents, Level, LogLevel, LogsTelemetry, MetricsTelemetry,
+    Pipeline, PipelineId, PrometheusReader, ResourceAttribute, Sampling, Section, Service, Signal, Telemetry,
+};
 pub use source::{Env, ProcessEnv};
 pub use types::{ByteSize, Endpoint, GoDuration, Headers, PromDuration, Secret, tls};
 pub use yaml::{MAX_DEPTH, MAX_NODES, MAX_SOURCE_BYTES, parse_yaml};

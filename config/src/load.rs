@@ -4,6 +4,7 @@ use crate::diagnostic::{Built, Diagnostic, has_errors};
 use crate::layer::{merge, set_text, unflatten};
 use crate::node::{Node, Value};
 use crate::position::{Source, Span};
+use crate::service::{Config, KnownComponents};
 use crate::source::{Env, Fetched, Location};
 use crate::{expand, yaml};
 
@@ -17,6 +18,15 @@ pub struct Sources {
     pub configs: Vec<String>,
     /// `--set key=value` arguments, applied after all of `configs`.
     pub sets: Vec<String>,
+}
+
+/// Loads and checks a configuration: [`load_tree`], then [`Config::from_tree`].
+pub fn load(sources: &Sources, env: &dyn Env, known: &KnownComponents) -> Built<Config> {
+    let (root, mut found) = load_tree(sources, env);
+    let Some(root) = root.filter(|root| !root.entries().is_empty()) else { return (None, found) };
+    let (config, more) = Config::from_tree(root, known);
+    found.extend(more);
+    (config, found)
 }
 
 /// Reads, merges and expands the sources into one tree with paths, `AOT_CONFIG_CONTENT` instead of them when it is set.

@@ -243,7 +243,7 @@ impl<'a> Loader<'a> {
         let indent = &line[..line.len() - line.trim_start().len()];
         let help = if indent.contains('\t') {
             Some("indent with spaces; YAML does not allow tabs")
-        } else if line.contains("${") && line.contains(['[', '{']) {
+        } else if line.contains("${") && line.replace("${", "").contains(['[', '{']) {
             Some("put ${...} in quotes inside [ ] and { }")
         } else if line.trim_start().starts_with('%')
             || line.trim_start().starts_with('@')
