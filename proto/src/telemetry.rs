@@ -77,7 +77,7 @@ impl Histogram {
 /// One registered instrument.
 #[derive(Clone, Debug)]
 pub enum Instrument {
-    /// Monotonic; shown with the suffix `_total` where its name lacks it.
+    /// Monotonic.
     Counter(Counter),
     /// Up and down.
     Gauge(Gauge),
@@ -88,7 +88,7 @@ pub enum Instrument {
 /// All instruments of one name.
 #[derive(Clone, Debug)]
 pub struct Family {
-    /// Full exposition name, `otelcol_receiver_accepted_metric_points_total`.
+    /// Name on the page, exactly: `otelcol_receiver_accepted_metric_points` (the Collector shows no `_total`).
     pub name: &'static str,
     /// Help text.
     pub help: &'static str,
