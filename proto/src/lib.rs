@@ -10,6 +10,7 @@ pub mod batch;
 pub mod context;
 pub mod next;
 pub mod number;
+pub mod otlp;
 pub mod points;
 pub mod symbols;
 pub mod tables;

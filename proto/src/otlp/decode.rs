@@ -1,0 +1,368 @@
+//! An `ExportMetricsServiceRequest` off the wire into a [`Batch`], without message structs in between.
+//!
+//! Accepts, refuses and merges repeated fields as prost does; in addition bounds sizes and refuses trace and span
+//! ids of a wrong length, as the Collector does. Points are read in [`super::decode_points`], values in
+//! [`super::value`].
+
+use bytes::Bytes;
+use hashbrown::HashTable;
+
+use super::error::{DecodeError, DecodeLimits};
+use super::value::{key_value, symbol};
+use super::wire::{Field, Reader};
+use crate::attrs::{AttrSetId, ValueId};
+use crate::batch::Batch;
+use crate::symbols::{SymbolId, hash_bytes};
+use crate::tables::{Metric, MetricKind, Resource, Scope, Tables, Temporality};
+
+/// Decodes a request body. The body stays in `meta.raw`, for exporters that forward it.
+pub fn decode(body: Bytes, limits: &DecodeLimits) -> Result<Batch, DecodeError> {
+    let limit = limits.body_bytes.min(DecodeLimits::MAX_BODY_BYTES);
+    if body.len() > limit {
+        return Err(DecodeError::Limit { what: "bytes", limit });
+    }
+    let mut decoder = Decoder::new(limits);
+    decoder.request(Reader::new(&body, limits.nesting))?;
+    let mut batch = decoder.batch;
+    batch.tables = decoder.tables.into();
+    batch.meta.raw = Some(body);
+    Ok(batch)
+}
+
+type Pairs = Vec<(SymbolId, ValueId)>;
+
+/// A list of attribute fields seen in this body, by its bytes.
+struct Run {
+    start: u32,
+    len: u32,
+    set: AttrSetId,
+    /// The run that followed this one last time: series come in the same order in every metric.
+    next: u32,
+}
+
+pub(super) struct Decoder<'a> {
+    pub(super) limits: &'a DecodeLimits,
+    pub(super) batch: Batch,
+    pub(super) tables: Tables,
+    /// Attributes of the message being read. Points and exemplars have no others inside while they use it.
+    pairs: Pairs,
+    runs: Vec<Run>,
+    run_index: HashTable<u32>,
+    last_run: usize,
+    items: usize,
+}
+
+/// Lengths of the point columns, to take back what a replaced `data` brought.
+struct Mark([usize; 8]);
+
+impl<'a> Decoder<'a> {
+    fn new(limits: &'a DecodeLimits) -> Decoder<'a> {
+        Decoder {
+            limits,
+            batch: Batch::default(),
+            tables: Tables::default(),
+            pairs: Vec::new(),
+            runs: Vec::new(),
+            run_index: HashTable::new(),
+            last_run: 0,
+            items: 0,
+        }
+    }
+
+    fn request(&mut self, mut reader: Reader) -> Result<(), DecodeError> {
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                1 => self.resource_metrics(reader.message_of(field)?)?,
+                _ => reader.skip(field)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn resource_metrics(&mut self, mut reader: Reader) -> Result<(), DecodeError> {
+        self.item()?;
+        let index = self.tables.resources.len();
+        self.tables.resources.push(Resource::default());
+        let (mut resource, mut pairs) = (Resource::default(), Pairs::new());
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                1 => self.resource(reader.message_of(field)?, &mut resource, &mut pairs)?,
+                2 => self.scope_metrics(reader.message_of(field)?, index as u32)?,
+                3 => resource.schema_url = symbol(&mut reader, field, &mut self.tables)?,
+                _ => reader.skip(field)?,
+            }
+        }
+        resource.attrs = self.tables.set(&pairs);
+        self.tables.resources[index] = resource;
+        Ok(())
+    }
+
+    fn resource(&mut self, mut reader: Reader, to: &mut Resource, pairs: &mut Pairs) -> Result<(), DecodeError> {
+        to.present = true;
+        while let Some(field) = reader.next()? {
+            let start = reader.pos();
+            match field.tag {
+                1 => self.pair(reader.message_of(field)?, pairs)?,
+                2 => to.dropped_attributes = reader.varint_of(field)? as u32,
+                3 => {
+                    check_entity_ref(reader.message_of(field)?)?;
+                    to.entity_refs.push(3 << 3 | 2);
+                    to.entity_refs.extend_from_slice(reader.since(start));
+                }
+                _ => reader.skip(field)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn scope_metrics(&mut self, mut reader: Reader, resource: u32) -> Result<(), DecodeError> {
+        self.item()?;
+        let index = self.tables.scopes.len();
+        self.tables.scopes.push(Scope { resource, ..Scope::default() });
+        let (mut scope, mut pairs) = (Scope { resource, ..Scope::default() }, Pairs::new());
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                1 => self.scope(reader.message_of(field)?, &mut scope, &mut pairs)?,
+                2 => self.metric(reader.message_of(field)?, index as u32)?,
+                3 => scope.schema_url = symbol(&mut reader, field, &mut self.tables)?,
+                _ => reader.skip(field)?,
+            }
+        }
+        scope.attrs = self.tables.set(&pairs);
+        self.tables.scopes[index] = scope;
+        Ok(())
+    }
+
+    fn scope(&mut self, mut reader: Reader, to: &mut Scope, pairs: &mut Pairs) -> Result<(), DecodeError> {
+        to.present = true;
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                1 => to.name = symbol(&mut reader, field, &mut self.tables)?,
+                2 => to.version = symbol(&mut reader, field, &mut self.tables)?,
+                3 => self.pair(reader.message_of(field)?, pairs)?,
+                4 => to.dropped_attributes = reader.varint_of(field)? as u32,
+                _ => reader.skip(field)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn metric(&mut self, mut reader: Reader, scope: u32) -> Result<(), DecodeError> {
+        self.item()?;
+        let mut metric = Metric { scope, ..Metric::default() };
+        let mut metadata = Pairs::new();
+        let mark = self.mark();
+        while let Some(field) = reader.next()? {
+            let kind = match field.tag {
+                1 => {
+                    metric.name = symbol(&mut reader, field, &mut self.tables)?;
+                    continue;
+                }
+                2 => {
+                    metric.description = symbol(&mut reader, field, &mut self.tables)?;
+                    continue;
+                }
+                3 => {
+                    metric.unit = symbol(&mut reader, field, &mut self.tables)?;
+                    continue;
+                }
+                12 => {
+                    self.pair(reader.message_of(field)?, &mut metadata)?;
+                    continue;
+                }
+                5 => MetricKind::Gauge,
+                7 => MetricKind::Sum,
+                9 => MetricKind::Histogram,
+                10 => MetricKind::ExponentialHistogram,
+                11 => MetricKind::Summary,
+                _ => {
+                    reader.skip(field)?;
+                    continue;
+                }
+            };
+            // The same kind again merges into what is there; another kind replaces it.
+            if metric.kind != kind {
+                self.back_to(&mark);
+                (metric.kind, metric.temporality, metric.monotonic) = (kind, Temporality::Unspecified, false);
+            }
+            self.data(reader.message_of(field)?, &mut metric)?;
+        }
+        metric.metadata = self.tables.set(&metadata);
+        self.tables.metrics.push(metric);
+        Ok(())
+    }
+
+    fn data(&mut self, mut reader: Reader, metric: &mut Metric) -> Result<(), DecodeError> {
+        let index = self.tables.metrics.len() as u32;
+        while let Some(field) = reader.next()? {
+            match (field.tag, metric.kind) {
+                (1, kind) => {
+                    self.item()?;
+                    let point = reader.message_of(field)?;
+                    match kind {
+                        MetricKind::Histogram => self.histogram(point, index)?,
+                        MetricKind::ExponentialHistogram => self.exponential(point, index)?,
+                        MetricKind::Summary => self.summary(point, index)?,
+                        _ => self.number(point, index)?,
+                    }
+                }
+                (2, MetricKind::Sum | MetricKind::Histogram | MetricKind::ExponentialHistogram) => {
+                    metric.temporality = match reader.varint_of(field)? as i32 {
+                        1 => Temporality::Delta,
+                        2 => Temporality::Cumulative,
+                        _ => Temporality::Unspecified,
+                    };
+                }
+                (3, MetricKind::Sum) => metric.monotonic = reader.varint_of(field)? != 0,
+                _ => reader.skip(field)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts one element of the message against the limit.
+    #[inline]
+    pub(super) fn item(&mut self) -> Result<(), DecodeError> {
+        self.items += 1;
+        if self.items > self.limits.items {
+            let what = "resources, scopes, metrics, points, exemplars and quantiles";
+            return Err(DecodeError::Limit { what, limit: self.limits.items });
+        }
+        Ok(())
+    }
+
+    fn pair(&mut self, reader: Reader, pairs: &mut Pairs) -> Result<(), DecodeError> {
+        let limit = self.limits.attributes_per_set;
+        if pairs.len() >= limit {
+            return Err(DecodeError::Limit { what: "attributes in one set", limit });
+        }
+        pairs.push(key_value(reader, &mut self.tables, self.limits)?);
+        Ok(())
+    }
+
+    /// Reads the list of attributes that begins with `field`, whose key was just read: all directly following
+    /// fields of the same number. A list whose bytes came before costs a comparison.
+    pub(super) fn attribute_run(&mut self, reader: &mut Reader, field: Field) -> Result<AttrSetId, DecodeError> {
+        let start = reader.pos();
+        let key = (field.tag << 3 | 2) as u8;
+        if let Some(run) = self.runs.get(self.last_run) {
+            let next = run.next;
+            if let Some(run) = self.runs.get(next as usize)
+                && let Some(seen) = reader.body(run.start, run.len)
+                && let Some(after) = reader.rest().strip_prefix(seen)
+                && after.first() != Some(&key)
+            {
+                self.last_run = next as usize;
+                reader.advance(seen.len());
+                return Ok(run.set);
+            }
+        }
+        let mut end = *reader;
+        end.bytes_of(field)?;
+        while end.rest().first() == Some(&key) {
+            end.next()?;
+            end.bytes_of(field)?;
+        }
+        let len = end.pos() - start;
+        let bytes = &reader.rest()[..len];
+        let hash = hash_bytes(bytes);
+        let found = self.run_index.find(hash, |&i| {
+            let run = &self.runs[i as usize];
+            reader.body(run.start, run.len) == Some(bytes)
+        });
+        let index = match found {
+            Some(&index) => index as usize,
+            None => self.new_run(*reader, field, start, len, hash)?,
+        };
+        if let Some(last) = self.runs.get_mut(self.last_run) {
+            last.next = index as u32;
+        }
+        self.last_run = index;
+        *reader = end;
+        Ok(self.runs[index].set)
+    }
+
+    fn new_run(
+        &mut self,
+        reader: Reader,
+        field: Field,
+        start: usize,
+        len: usize,
+        hash: u64,
+    ) -> Result<usize, DecodeError> {
+        let mut pairs = std::mem::take(&mut self.pairs);
+        pairs.clear();
+        let mut run = reader.range(start, start + len);
+        self.pair(run.message_of(field)?, &mut pairs)?;
+        while let Some(field) = run.next()? {
+            self.pair(run.message_of(field)?, &mut pairs)?;
+        }
+        let set = self.tables.set(&pairs);
+        self.pairs = pairs;
+        let index = self.runs.len();
+        self.runs.push(Run { start: start as u32, len: len as u32, set, next: u32::MAX });
+        let runs = &self.runs;
+        self.run_index.insert_unique(hash, index as u32, |&i| {
+            let run = &runs[i as usize];
+            hash_bytes(reader.body(run.start, run.len).unwrap_or_default())
+        });
+        Ok(index)
+    }
+
+    /// Attributes of a message whose attribute fields do not stand together.
+    pub(super) fn scattered_attributes(&mut self, mut message: Reader, tag: u32) -> Result<AttrSetId, DecodeError> {
+        let mut pairs = std::mem::take(&mut self.pairs);
+        pairs.clear();
+        while let Some(field) = message.next()? {
+            if field.tag == tag {
+                self.pair(message.message_of(field)?, &mut pairs)?;
+            } else {
+                message.skip(field)?;
+            }
+        }
+        let set = self.tables.set(&pairs);
+        self.pairs = pairs;
+        Ok(set)
+    }
+
+    fn mark(&self) -> Mark {
+        let b = &self.batch;
+        Mark([
+            b.numbers.len(),
+            b.histograms.len(),
+            b.exponentials.len(),
+            b.summaries.len(),
+            b.exemplars.len(),
+            b.bounds.len(),
+            b.counts.len(),
+            b.quantiles.len(),
+        ])
+    }
+
+    fn back_to(&mut self, mark: &Mark) {
+        let b = &mut self.batch;
+        b.numbers.truncate(mark.0[0]);
+        b.histograms.truncate(mark.0[1]);
+        b.exponentials.truncate(mark.0[2]);
+        b.summaries.truncate(mark.0[3]);
+        b.exemplars.truncate(mark.0[4]);
+        b.bounds.truncate(mark.0[5]);
+        b.counts.truncate(mark.0[6]);
+        b.quantiles.truncate(mark.0[7]);
+    }
+}
+
+/// Entity references are kept as bytes; here they are only checked, so that nothing is stored that others refuse.
+fn check_entity_ref(mut reader: Reader) -> Result<(), DecodeError> {
+    while let Some(field) = reader.next()? {
+        match field.tag {
+            1..=4 => {
+                if std::str::from_utf8(reader.bytes_of(field)?).is_err() {
+                    return Err(reader.error("text that is not UTF-8"));
+                }
+            }
+            _ => reader.skip(field)?,
+        }
+    }
+    Ok(())
+}

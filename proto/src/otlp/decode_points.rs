@@ -1,0 +1,294 @@
+//! The four kinds of data points and their exemplars off the wire into the columns of the batch.
+
+use super::decode::Decoder;
+use super::error::DecodeError;
+use super::wire::{Field, Reader};
+use crate::attrs::AttrSetId;
+use crate::points::{
+    Exemplar, ExponentialBuckets, ExponentialPoint, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32,
+    SummaryPoint,
+};
+
+/// How often the list of attributes of a point began.
+#[derive(Default)]
+struct Attributes {
+    set: AttrSetId,
+    runs: u32,
+}
+
+impl Attributes {
+    #[inline]
+    fn read(&mut self, decoder: &mut Decoder, reader: &mut Reader, field: Field) -> Result<(), DecodeError> {
+        self.set = decoder.attribute_run(reader, field)?;
+        self.runs += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn finish(self, decoder: &mut Decoder, message: Reader, tag: u32) -> Result<AttrSetId, DecodeError> {
+        if self.runs > 1 { decoder.scattered_attributes(message, tag) } else { Ok(self.set) }
+    }
+}
+
+impl Decoder<'_> {
+    pub(super) fn number(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+        let first_exemplar = self.batch.exemplars.len();
+        let mut attributes = Attributes::default();
+        let (mut start_unix_nano, mut time_unix_nano, mut flags) = (0, 0, 0);
+        let mut value = NumberValue::None;
+        let mut reader = message;
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                2 => start_unix_nano = reader.fixed64_of(field)?,
+                3 => time_unix_nano = reader.fixed64_of(field)?,
+                4 => value = NumberValue::Double(reader.double_of(field)?),
+                5 => self.exemplar(reader.message_of(field)?)?,
+                6 => value = NumberValue::Int(reader.fixed64_of(field)? as i64),
+                7 => attributes.read(self, &mut reader, field)?,
+                8 => flags = reader.varint_of(field)? as u32,
+                _ => reader.skip(field)?,
+            }
+        }
+        let attrs = attributes.finish(self, message, 7)?;
+        let exemplars = range(first_exemplar, self.batch.exemplars.len());
+        self.batch.numbers.push(NumberPoint {
+            metric,
+            attrs,
+            time_unix_nano,
+            start_unix_nano,
+            value,
+            flags,
+            exemplars,
+        });
+        Ok(())
+    }
+
+    pub(super) fn histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+        let first_exemplar = self.batch.exemplars.len();
+        let (first_bound, first_count) = (self.batch.bounds.len(), self.batch.counts.len());
+        let mut attributes = Attributes::default();
+        let (mut start_unix_nano, mut time_unix_nano, mut count, mut flags) = (0, 0, 0, 0);
+        let (mut sum, mut min, mut max) = (None, None, None);
+        let mut reader = message;
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                2 => start_unix_nano = reader.fixed64_of(field)?,
+                3 => time_unix_nano = reader.fixed64_of(field)?,
+                4 => count = reader.fixed64_of(field)?,
+                5 => sum = Some(reader.double_of(field)?),
+                6 => reader.repeated_fixed64(field, |bits| self.batch.counts.push(bits))?,
+                7 => reader.repeated_fixed64(field, |bits| self.batch.bounds.push(f64::from_bits(bits)))?,
+                8 => self.exemplar(reader.message_of(field)?)?,
+                9 => attributes.read(self, &mut reader, field)?,
+                10 => flags = reader.varint_of(field)? as u32,
+                11 => min = Some(reader.double_of(field)?),
+                12 => max = Some(reader.double_of(field)?),
+                _ => reader.skip(field)?,
+            }
+        }
+        let attrs = attributes.finish(self, message, 9)?;
+        let bounds = range(first_bound, self.batch.bounds.len());
+        let counts = range(first_count, self.batch.counts.len());
+        let exemplars = range(first_exemplar, self.batch.exemplars.len());
+        self.batch.histograms.push(HistogramPoint {
+            metric,
+            attrs,
+            time_unix_nano,
+            start_unix_nano,
+            count,
+            sum,
+            min,
+            max,
+            bounds,
+            counts,
+            flags,
+            exemplars,
+        });
+        Ok(())
+    }
+
+    pub(super) fn exponential(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+        let first_exemplar = self.batch.exemplars.len();
+        let first_count = self.batch.counts.len();
+        let mut attributes = Attributes::default();
+        let (mut positive, mut negative) = (ExponentialBuckets::default(), ExponentialBuckets::default());
+        let mut scattered = false;
+        let mut point = ExponentialPoint {
+            metric,
+            attrs: AttrSetId::EMPTY,
+            time_unix_nano: 0,
+            start_unix_nano: 0,
+            count: 0,
+            sum: None,
+            min: None,
+            max: None,
+            scale: 0,
+            zero_count: 0,
+            zero_threshold: 0.0,
+            positive,
+            negative,
+            flags: 0,
+            exemplars: Range32::default(),
+        };
+        let mut reader = message;
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                1 => attributes.read(self, &mut reader, field)?,
+                2 => point.start_unix_nano = reader.fixed64_of(field)?,
+                3 => point.time_unix_nano = reader.fixed64_of(field)?,
+                4 => point.count = reader.fixed64_of(field)?,
+                5 => point.sum = Some(reader.double_of(field)?),
+                6 => point.scale = reader.sint32_of(field)?,
+                7 => point.zero_count = reader.fixed64_of(field)?,
+                8 => {
+                    scattered |= positive.present;
+                    self.buckets(reader.message_of(field)?, &mut positive)?;
+                }
+                9 => {
+                    scattered |= negative.present;
+                    self.buckets(reader.message_of(field)?, &mut negative)?;
+                }
+                10 => point.flags = reader.varint_of(field)? as u32,
+                11 => self.exemplar(reader.message_of(field)?)?,
+                12 => point.min = Some(reader.double_of(field)?),
+                13 => point.max = Some(reader.double_of(field)?),
+                14 => point.zero_threshold = reader.double_of(field)?,
+                _ => reader.skip(field)?,
+            }
+        }
+        if scattered {
+            self.batch.counts.truncate(first_count);
+            self.scattered_buckets(message, 8, &mut positive)?;
+            self.scattered_buckets(message, 9, &mut negative)?;
+        }
+        (point.positive, point.negative) = (positive, negative);
+        point.attrs = attributes.finish(self, message, 1)?;
+        point.exemplars = range(first_exemplar, self.batch.exemplars.len());
+        self.batch.exponentials.push(point);
+        Ok(())
+    }
+
+    pub(super) fn summary(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+        let first_quantile = self.batch.quantiles.len();
+        let mut attributes = Attributes::default();
+        let (mut start_unix_nano, mut time_unix_nano, mut count, mut sum, mut flags) = (0, 0, 0, 0.0, 0);
+        let mut reader = message;
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                2 => start_unix_nano = reader.fixed64_of(field)?,
+                3 => time_unix_nano = reader.fixed64_of(field)?,
+                4 => count = reader.fixed64_of(field)?,
+                5 => sum = reader.double_of(field)?,
+                6 => {
+                    self.item()?;
+                    self.batch.quantiles.push(quantile(reader.message_of(field)?)?);
+                }
+                7 => attributes.read(self, &mut reader, field)?,
+                8 => flags = reader.varint_of(field)? as u32,
+                _ => reader.skip(field)?,
+            }
+        }
+        let attrs = attributes.finish(self, message, 7)?;
+        let quantiles = range(first_quantile, self.batch.quantiles.len());
+        self.batch.summaries.push(SummaryPoint {
+            metric,
+            attrs,
+            time_unix_nano,
+            start_unix_nano,
+            count,
+            sum,
+            quantiles,
+            flags,
+        });
+        Ok(())
+    }
+
+    /// Reads one `Buckets` message at the end of the counts; the offset of an earlier one stays unless given again.
+    fn buckets(&mut self, mut reader: Reader, to: &mut ExponentialBuckets) -> Result<(), DecodeError> {
+        let first = self.batch.counts.len();
+        to.present = true;
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                1 => to.offset = reader.sint32_of(field)?,
+                2 => reader.repeated_varint(field, |count| self.batch.counts.push(count))?,
+                _ => reader.skip(field)?,
+            }
+        }
+        to.counts = range(first, self.batch.counts.len());
+        Ok(())
+    }
+
+    /// One side whose `Buckets` came in several parts: they merge into one.
+    fn scattered_buckets(
+        &mut self,
+        mut message: Reader,
+        tag: u32,
+        to: &mut ExponentialBuckets,
+    ) -> Result<(), DecodeError> {
+        let first = self.batch.counts.len();
+        while let Some(field) = message.next()? {
+            if field.tag == tag {
+                self.buckets(message.message_of(field)?, to)?;
+            } else {
+                message.skip(field)?;
+            }
+        }
+        to.counts = range(first, self.batch.counts.len());
+        Ok(())
+    }
+
+    fn exemplar(&mut self, message: Reader) -> Result<(), DecodeError> {
+        self.item()?;
+        let mut attributes = Attributes::default();
+        let mut exemplar = Exemplar {
+            attrs: AttrSetId::EMPTY,
+            time_unix_nano: 0,
+            value: NumberValue::None,
+            trace_id: None,
+            span_id: None,
+        };
+        let mut reader = message;
+        while let Some(field) = reader.next()? {
+            match field.tag {
+                2 => exemplar.time_unix_nano = reader.fixed64_of(field)?,
+                3 => exemplar.value = NumberValue::Double(reader.double_of(field)?),
+                4 => exemplar.span_id = id(&mut reader, field, "span id that is not 8 bytes long")?,
+                5 => exemplar.trace_id = id(&mut reader, field, "trace id that is not 16 bytes long")?,
+                6 => exemplar.value = NumberValue::Int(reader.fixed64_of(field)? as i64),
+                7 => attributes.read(self, &mut reader, field)?,
+                _ => reader.skip(field)?,
+            }
+        }
+        exemplar.attrs = attributes.finish(self, message, 7)?;
+        self.batch.exemplars.push(exemplar);
+        Ok(())
+    }
+}
+
+fn quantile(mut reader: Reader) -> Result<Quantile, DecodeError> {
+    let mut to = Quantile { quantile: 0.0, value: 0.0 };
+    while let Some(field) = reader.next()? {
+        match field.tag {
+            1 => to.quantile = reader.double_of(field)?,
+            2 => to.value = reader.double_of(field)?,
+            _ => reader.skip(field)?,
+        }
+    }
+    Ok(to)
+}
+
+fn id<const N: usize>(
+    reader: &mut Reader,
+    field: Field,
+    problem: &'static str,
+) -> Result<Option<[u8; N]>, DecodeError> {
+    let bytes = reader.bytes_of(field)?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    bytes.try_into().map(Some).map_err(|_| reader.error(problem))
+}
+
+fn range(start: usize, end: usize) -> Range32 {
+    Range32 { start: start as u32, len: (end - start) as u32 }
+}

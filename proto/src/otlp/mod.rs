@@ -1,0 +1,29 @@
+//! OTLP metrics on the wire: protobuf and JSON to [`Batch`](crate::Batch) and back.
+//!
+//! Transport (gRPC, HTTP, compression) is the receivers' and exporters' business, except for the tonic codec that
+//! hands over message bytes.
+
+mod by_metric;
+pub mod codec;
+mod decode;
+mod decode_points;
+mod encode;
+mod error;
+mod json;
+mod json_messages;
+mod json_writer;
+mod text;
+mod to_json;
+mod value;
+mod wire;
+mod writer;
+
+pub use decode::decode;
+pub use encode::encode;
+pub use error::{DecodeError, DecodeLimits};
+pub use json::{decode_json, decode_json_within, json_to_proto};
+pub use text::{push_json_string, push_json_string_escaped};
+pub use to_json::to_json;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! Bounds-checked reader of the protobuf wire format: keys, varints, fixed words, lengths, skipping.
+//!
+//! Knows no message types. Accepts and refuses exactly what prost does, without panics on any input.
+
+use super::error::DecodeError;
+
+/// Wire type of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    Varint,
+    Fixed64,
+    Bytes,
+    StartGroup,
+    EndGroup,
+    Fixed32,
+}
+
+/// A field whose value comes next in the reader.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    pub(super) tag: u32,
+    pub(super) wire: Wire,
+}
+
+/// Position in one message of a body. Offsets are those of the body, so errors and memos need no translation.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    body: &'a [u8],
+    pos: usize,
+    end: usize,
+    /// How many more levels of messages may be entered.
+    depth: u32,
+}
+
+impl<'a> Reader<'a> {
+    /// The whole body as the outermost message.
+    pub(super) fn new(body: &'a [u8], depth: u32) -> Reader<'a> {
+        Reader { body, pos: 0, end: body.len(), depth }
+    }
+
+    /// Another range of the same body, as a message on the same level.
+    pub(super) fn range(self, pos: usize, end: usize) -> Reader<'a> {
+        debug_assert!(pos <= end && end <= self.body.len());
+        Reader { pos, end, ..self }
+    }
+
+    /// Offset of the next byte.
+    pub(super) fn pos(&self) -> usize {
+        self.pos
+    }
+
+    /// Bytes between an earlier position of this message and the current one.
+    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+        &self.body[start..self.pos]
+    }
+
+    /// Some bytes of the body by offset and length, if they are within it.
+    #[inline]
+    pub(super) fn body(&self, start: u32, len: u32) -> Option<&'a [u8]> {
+        self.body.get(start as usize..)?.get(..len as usize)
+    }
+
+    /// Steps over bytes that were seen to be well-formed fields.
+    pub(super) fn advance(&mut self, len: usize) {
+        debug_assert!(len <= self.end - self.pos);
+        self.pos += len;
+    }
+
+    /// Bytes left in this message.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.body[self.pos..self.end]
+    }
+
+    /// An error at the current position.
+    pub(super) fn error(&self, problem: &'static str) -> DecodeError {
+        DecodeError::Malformed { problem, offset: self.pos }
+    }
+
+    /// Key of the next field, or `None` at the end of the message.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<Field>, DecodeError> {
+        if self.pos == self.end {
+            return Ok(None);
+        }
+        let key = self.varint()?;
+        let wire = match key & 7 {
+            0 => Wire::Varint,
+            1 => Wire::Fixed64,
+            2 => Wire::Bytes,
+            3 => Wire::StartGroup,
+            4 => Wire::EndGroup,
+            5 => Wire::Fixed32,
+            _ => return Err(self.error("unknown wire type")),
+        };
+        match u32::try_from(key) {
+            Ok(key) if key >> 3 != 0 => Ok(Some(Field { tag: key >> 3, wire })),
+            _ => Err(self.error("invalid field number")),
+        }
+    }
+
+    /// A varint of up to 64 bits.
+    #[inline]
+    pub(super) fn varint(&mut self) -> Result<u64, DecodeError> {
+        match self.rest().first() {
+            Some(&byte) if byte < 0x80 => {
+                self.pos += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
+        let mut value = 0u64;
+        for (i, &byte) in self.rest().iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * i);
+            if byte < 0x80 {
+                if i == 9 && byte > 1 {
+                    break;
+                }
+                self.pos += i + 1;
+                return Ok(value);
+            }
+        }
+        Err(self.error("invalid or cut off varint"))
+    }
+
+    /// Value of a varint field.
+    #[inline]
+    pub(super) fn varint_of(&mut self, field: Field) -> Result<u64, DecodeError> {
+        self.check(field, Wire::Varint)?;
+        self.varint()
+    }
+
+    /// Value of a `sint32` field.
+    pub(super) fn sint32_of(&mut self, field: Field) -> Result<i32, DecodeError> {
+        let value = self.varint_of(field)? as u32;
+        Ok((value >> 1) as i32 ^ -((value & 1) as i32))
+    }
+
+    /// Value of a `fixed64`, `sfixed64` or (by its bits) `double` field.
+    #[inline]
+    pub(super) fn fixed64_of(&mut self, field: Field) -> Result<u64, DecodeError> {
+        self.check(field, Wire::Fixed64)?;
+        self.fixed64()
+    }
+
+    /// Value of a `double` field.
+    #[inline]
+    pub(super) fn double_of(&mut self, field: Field) -> Result<f64, DecodeError> {
+        self.fixed64_of(field).map(f64::from_bits)
+    }
+
+    #[inline]
+    fn fixed64(&mut self) -> Result<u64, DecodeError> {
+        let Some(word) = self.rest().first_chunk::<8>() else { return Err(self.error("cut off fixed64")) };
+        self.pos += 8;
+        Ok(u64::from_le_bytes(*word))
+    }
+
+    /// Bytes of a length-delimited field.
+    #[inline]
+    pub(super) fn bytes_of(&mut self, field: Field) -> Result<&'a [u8], DecodeError> {
+        let range = self.length_of(field)?;
+        Ok(&self.body[range.pos..range.end])
+    }
+
+    /// A nested message, one level deeper.
+    #[inline]
+    pub(super) fn message_of(&mut self, field: Field) -> Result<Reader<'a>, DecodeError> {
+        let Some(depth) = self.depth.checked_sub(1) else { return Err(self.error("messages nested too deeply")) };
+        let inner = self.length_of(field)?;
+        Ok(Reader { depth, ..inner })
+    }
+
+    /// Elements of a repeated `fixed64`-like field, packed or single, each given by its bits.
+    pub(super) fn repeated_fixed64(&mut self, field: Field, mut each: impl FnMut(u64)) -> Result<(), DecodeError> {
+        if field.wire != Wire::Bytes {
+            each(self.fixed64_of(field)?);
+            return Ok(());
+        }
+        let packed = self.bytes_of(field)?;
+        let (words, rest) = packed.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(self.error("cut off fixed64"));
+        }
+        words.iter().for_each(|word| each(u64::from_le_bytes(*word)));
+        Ok(())
+    }
+
+    /// Elements of a repeated varint field, packed or single.
+    pub(super) fn repeated_varint(&mut self, field: Field, mut each: impl FnMut(u64)) -> Result<(), DecodeError> {
+        if field.wire != Wire::Bytes {
+            each(self.varint_of(field)?);
+            return Ok(());
+        }
+        let mut packed = self.length_of(field)?;
+        while packed.pos < packed.end {
+            each(packed.varint()?);
+        }
+        Ok(())
+    }
+
+    /// Steps over a field that is not known.
+    pub(super) fn skip(&mut self, field: Field) -> Result<(), DecodeError> {
+        let depth = self.depth;
+        self.skip_at(field, depth)
+    }
+
+    fn skip_at(&mut self, field: Field, depth: u32) -> Result<(), DecodeError> {
+        let Some(inner_depth) = depth.checked_sub(1) else { return Err(self.error("messages nested too deeply")) };
+        match field.wire {
+            Wire::Varint => self.varint().map(drop),
+            Wire::Fixed64 => self.fixed64().map(drop),
+            Wire::Bytes => self.length_of(field).map(drop),
+            Wire::Fixed32 => {
+                if self.end - self.pos < 4 {
+                    return Err(self.error("cut off fixed32"));
+                }
+                self.pos += 4;
+                Ok(())
+            }
+            Wire::EndGroup => Err(self.error("end of a group that was not begun")),
+            Wire::StartGroup => loop {
+                match self.next()? {
+                    None => return Err(self.error("cut off group")),
+                    Some(Field { tag, wire: Wire::EndGroup }) if tag == field.tag => return Ok(()),
+                    Some(inner) => self.skip_at(inner, inner_depth)?,
+                }
+            },
+        }
+    }
+
+    /// Reads the length and steps over the content, which is given as a reader on the same level.
+    #[inline]
+    fn length_of(&mut self, field: Field) -> Result<Reader<'a>, DecodeError> {
+        self.check(field, Wire::Bytes)?;
+        let length = self.varint()?;
+        if length > (self.end - self.pos) as u64 {
+            return Err(self.error("length beyond the end"));
+        }
+        let pos = self.pos;
+        self.pos += length as usize;
+        Ok(Reader { pos, end: self.pos, ..*self })
+    }
+
+    #[inline]
+    fn check(&self, field: Field, wire: Wire) -> Result<(), DecodeError> {
+        if field.wire == wire { Ok(()) } else { Err(self.error("unexpected wire type")) }
+    }
+}
