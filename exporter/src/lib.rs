@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod awsemf;
+pub mod sender;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ pub trait OutgoingRequest: Send + Sync + 'static {
     fn size_bytes(&self) -> usize;
     /// Metric points in it: what is counted as sent or lost with it.
     fn points(&self) -> u64;
+    /// Requests of one lane are sent one after the other, in the order of their batches; `None` is no order.
+    fn lane(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What encoding a batch came to. `kept` plus all of `dropped` is the number of points of the batch.
@@ -67,10 +72,18 @@ pub enum Outcome {
 pub trait Exporter: Send + Sync + 'static {
     /// The encoder that makes its requests.
     type Encoder: Encoder;
-    /// A new encoder; called once.
+    /// Checks that it can send and prepares for it; called once, before anything else.
+    fn start(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+    /// A new encoder; called once, and again only if the encoder panicked.
     fn encoder(&self) -> Self::Encoder;
     /// One attempt.
     fn send<'a>(&'a self, request: &'a <Self::Encoder as Encoder>::Request) -> BoxFuture<'a, Outcome>;
+    /// Lets go of what it holds (files); called once, after the last request.
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// An exporter as the pipelines see it: queue, retry and everything behind.

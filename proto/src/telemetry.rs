@@ -98,9 +98,27 @@ pub struct Family {
 
 /// Registry of the process. Cheap to clone; the same name and labels always give the same instrument.
 #[derive(Clone, Debug, Default)]
-pub struct Telemetry(Arc<Mutex<BTreeMap<&'static str, Family>>>);
+pub struct Telemetry(Arc<Mutex<BTreeMap<&'static str, Family>>>, Hooks);
+
+/// What runs before a reading.
+#[derive(Clone, Default)]
+struct Hooks(Arc<Mutex<Vec<Hook>>>);
+
+type Hook = Arc<dyn Fn() -> bool + Send + Sync>;
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hooks")
+    }
+}
 
 impl Telemetry {
+    /// Calls `hook` before every reading of all families, so that instruments that belong together can be set from
+    /// one consistent state. The hook says whether it wants to be called again.
+    pub fn on_read(&self, hook: impl Fn() -> bool + Send + Sync + 'static) {
+        self.1.0.lock().expect("no panic while locked").push(Arc::new(hook));
+    }
+
     /// The counter of that name and labels.
     pub fn counter(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Counter {
         match self.instrument(name, help, labels, || Instrument::Counter(Counter::default())) {
@@ -140,6 +158,12 @@ impl Telemetry {
 
     /// All families, by name.
     pub fn families(&self) -> Vec<Family> {
+        let hooks = self.1.0.lock().expect("no panic while locked").clone();
+        let gone: Vec<Hook> = hooks.into_iter().filter(|hook| !hook()).collect();
+        if !gone.is_empty() {
+            let mut hooks = self.1.0.lock().expect("no panic while locked");
+            hooks.retain(|hook| !gone.iter().any(|g| Arc::ptr_eq(g, hook)));
+        }
         self.0.lock().expect("no panic while locked").values().cloned().collect()
     }
 
@@ -179,6 +203,25 @@ mod tests {
         assert_eq!(t.families()[0].members.len(), 2);
         t.remove("a_total", &[("x", "2")]);
         assert_eq!(t.families()[0].members.len(), 1);
+    }
+
+    #[test]
+    fn a_hook_sets_instruments_before_a_reading_until_it_says_no() {
+        let t = Telemetry::default();
+        let (gauge, reader) = (t.gauge("g", "help", &[]), t.clone());
+        t.on_read(move || {
+            gauge.add(1);
+            reader.gauge("made_by_the_hook", "help", &[]);
+            let Instrument::Gauge(g) = &gauge_of(&reader) else { return false };
+            g.get() < 2
+        });
+        fn gauge_of(t: &Telemetry) -> Instrument {
+            Instrument::Gauge(t.gauge("g", "help", &[]))
+        }
+        for expected in [1, 2, 2] {
+            t.families();
+            assert_eq!(t.gauge("g", "help", &[]).get(), expected);
+        }
     }
 
     #[test]

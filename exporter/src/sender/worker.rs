@@ -1,0 +1,181 @@
+//! One request on its way: attempts with a timeout, waits between them, and what its end means for the books and for
+//! a caller that waits. Which request comes next is decided by `queue`.
+
+use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use proto::Refusal;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::retry::Backoff;
+use super::space::Reservation;
+use super::{Inner, Rejections};
+use crate::{Encoder, Exporter, Outcome, OutgoingRequest};
+
+/// A queued request with its share in its batch.
+pub(crate) struct Item<R> {
+    pub(crate) request: R,
+    pub(crate) ticket: Arc<Ticket>,
+}
+
+/// What the requests of a batch share: the room they take, and who waits for them. The last one to drop it frees the
+/// room and gives the answer.
+pub(crate) struct Ticket {
+    pub(crate) reservation: Option<Reservation>,
+    waiter: Option<oneshot::Sender<Result<(), Refusal>>>,
+    delivered_some: AtomicBool,
+    failure: Mutex<Option<Refusal>>,
+}
+
+/// How a request ended.
+enum End {
+    Delivered(Rejections),
+    /// Given up, with the reason for the counter, the text for people, and whether another try of the batch may help.
+    Lost {
+        reason: Cow<'static, str>,
+        error: String,
+        retryable: bool,
+    },
+}
+
+/// Longest wait between attempts once the sender shuts down.
+const DRAIN_WAIT: Duration = Duration::from_secs(1);
+
+/// Takes requests and brings each to its end, until the queue is closed and empty.
+pub(crate) async fn work<E: Exporter>(inner: Arc<Inner<E>>) {
+    while let Some((lane, item)) = inner.queue.next().await {
+        let end = match AssertUnwindSafe(inner.deliver(&item.request)).catch_unwind().await {
+            Ok(end) => end,
+            Err(_) => End::Lost {
+                reason: "panic".into(),
+                error: "the exporter panicked; this is a bug, please report it".to_owned(),
+                retryable: false,
+            },
+        };
+        inner.settle(item, end);
+        inner.queue.done(lane);
+    }
+}
+
+impl<E: Exporter> Inner<E> {
+    async fn deliver(&self, request: &<E::Encoder as Encoder>::Request) -> End {
+        let mut backoff = Backoff::new(&self.settings.retry);
+        loop {
+            let outcome = tokio::select! {
+                biased;
+                outcome = self.attempt(request) => outcome,
+                () = self.abort.cancelled() => return lost_at_shutdown("the time to drain is over"),
+            };
+            let (after, error) = match outcome {
+                Outcome::Delivered { rejected } => return End::Delivered(rejected),
+                Outcome::Permanent { reason, error } => {
+                    return End::Lost { reason, error: format!("not retryable error: {error}"), retryable: false };
+                }
+                Outcome::Retry { after, error } => (after, error),
+            };
+            let Some(mut wait) = backoff.next(after, fastrand::f64()) else {
+                let (reason, error) = match self.settings.retry.enabled {
+                    true => ("retries_exhausted", format!("no more retries left: {error}")),
+                    false => ("retry_disabled", format!("{error}; {RETRY_HINT}")),
+                };
+                return End::Lost { reason: reason.into(), error, retryable: true };
+            };
+            if let Some(deadline) = self.drain_deadline() {
+                wait = wait.min(DRAIN_WAIT.max(after.unwrap_or_default()));
+                if Instant::now() + wait >= deadline {
+                    return lost_at_shutdown(&error);
+                }
+            }
+            tracing::info!(
+                exporter = %self.id, %error, interval = ?wait,
+                "Exporting failed. Will retry the request after interval."
+            );
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.draining.cancelled(), if !self.draining.is_cancelled() => {}
+                () = self.abort.cancelled() => return lost_at_shutdown(&error),
+            }
+        }
+    }
+
+    async fn attempt(&self, request: &<E::Encoder as Encoder>::Request) -> Outcome {
+        let send = self.exporter.send(request);
+        let Some(limit) = self.settings.timeout else { return send.await };
+        match tokio::time::timeout(limit, send).await {
+            Ok(outcome) => outcome,
+            Err(_) => Outcome::Retry { after: None, error: format!("no answer within the timeout of {limit:?}") },
+        }
+    }
+
+    /// Books the end of a request and tells who waits.
+    fn settle(&self, item: Item<<E::Encoder as Encoder>::Request>, end: End) {
+        let points = item.request.points();
+        match end {
+            End::Delivered(rejected) => {
+                self.ledger.delivered(points, &rejected);
+                item.ticket.delivered_some.store(true, Relaxed);
+            }
+            End::Lost { reason, error, retryable } => {
+                tracing::error!(
+                    exporter = %self.id, %error, dropped_items = points, reason = &*reason,
+                    "Exporting failed. Dropping data."
+                );
+                self.ledger.lost(points, reason);
+                let refusal = if retryable { Refusal::retry(error) } else { Refusal::permanent(error) };
+                item.ticket.fail(refusal);
+            }
+        }
+    }
+
+    /// Books a request that was never taken out of the queue.
+    pub(crate) fn abandon(&self, item: Item<<E::Encoder as Encoder>::Request>) {
+        self.ledger.lost(item.request.points(), "shutdown".into());
+        item.ticket.fail(Refusal::retry("interrupted due to shutdown"));
+    }
+}
+
+fn lost_at_shutdown(error: &str) -> End {
+    End::Lost { reason: "shutdown".into(), error: format!("interrupted due to shutdown: {error}"), retryable: true }
+}
+
+const RETRY_HINT: &str = "try enabling retry_on_failure to retry on retryable errors";
+
+impl Ticket {
+    pub(crate) fn new(reservation: Reservation, waiter: Option<oneshot::Sender<Result<(), Refusal>>>) -> Ticket {
+        Ticket {
+            reservation: Some(reservation),
+            waiter,
+            delivered_some: AtomicBool::new(false),
+            failure: Mutex::default(),
+        }
+    }
+
+    fn fail(&self, refusal: Refusal) {
+        let mut failure = self.failure.lock().expect("no panic while locked");
+        *failure = Some(match failure.take() {
+            Some(other) => other.merge(refusal),
+            None => refusal,
+        });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.reservation = None;
+        let Some(waiter) = self.waiter.take() else { return };
+        let failure = self.failure.lock().expect("no panic while locked").take();
+        let answer = match failure {
+            None => Ok(()),
+            // Sending the batch again would write the delivered part twice.
+            Some(refusal) if *self.delivered_some.get_mut() => Err(Refusal::permanent(refusal.reason)),
+            Some(refusal) => Err(refusal),
+        };
+        // Nobody waits any more when the caller was cancelled.
+        drop(waiter.send(answer));
+    }
+}
