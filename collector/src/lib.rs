@@ -3,6 +3,14 @@
 //! Knows every component by its factory table only; nobody knows it.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod assemble;
 pub mod build_info;
+pub mod cli;
+pub mod gates;
 pub mod graph;
+mod health;
+mod known;
+pub mod own;
+pub mod run;
+mod sources;
 pub mod telemetry;

@@ -99,10 +99,8 @@ pub trait ExporterNode: Send + Sync {
 
 /// How an exporter of one kind is made from its configuration.
 pub struct ExporterFactory {
-    /// Component type, `awsemf`.
+    /// Component type (the config crate knows other spellings of it), `awsemf`.
     pub kind: &'static str,
-    /// Other accepted type names, `["otlp_grpc"]`.
-    pub aliases: &'static [&'static str],
     /// Checks the section (null when empty) and builds; reports every problem it finds.
     pub build: fn(&Node, &BuildContext) -> Built<Box<dyn ExporterNode>>,
 }

@@ -31,10 +31,8 @@ pub trait Extension: Send {
 
 /// How an extension of one kind is made from its configuration.
 pub struct ExtensionFactory {
-    /// Component type, `ecs_observer`.
+    /// Component type (the config crate knows other spellings of it), `ecs_observer`.
     pub kind: &'static str,
-    /// Other accepted type names.
-    pub aliases: &'static [&'static str],
     /// Checks the section (null when empty) and builds; reports every problem it finds.
     pub build: fn(&Node, &BuildContext) -> Built<Box<dyn Extension>>,
 }

@@ -44,10 +44,8 @@ pub enum AnyProcessor {
 
 /// How a processor of one kind is made from its configuration. One instance per pipeline that lists it.
 pub struct ProcessorFactory {
-    /// Component type, `metricstransform`.
+    /// Component type (the config crate knows other spellings of it), `metricstransform`.
     pub kind: &'static str,
-    /// Other accepted type names, `["metrics_transform"]`.
-    pub aliases: &'static [&'static str],
     /// Checks the section (null when empty) and builds; reports every problem it finds.
     pub build: fn(&Node, &BuildContext) -> Built<AnyProcessor>,
 }

@@ -35,6 +35,9 @@ pub struct Batch {
     pub meta: Meta,
 }
 
+/// Request headers: lower-case name and its values.
+pub type ClientHeaders = Vec<(String, Vec<String>)>;
+
 /// What is known of a batch beside its points.
 #[derive(Clone, Default)]
 pub struct Meta {
@@ -45,7 +48,7 @@ pub struct Meta {
     /// then leaves those out. False for decoded requests, whose empty metrics are kept.
     pub shared_tables: bool,
     /// Request headers kept by `include_metadata`, lower-case names.
-    pub client: Option<Arc<Vec<(String, Vec<String>)>>>,
+    pub client: Option<Arc<ClientHeaders>>,
     /// What the `metric_declaration` processor selected.
     pub selection: Option<Arc<Selection>>,
     /// Receive time, Unix milliseconds.

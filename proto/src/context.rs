@@ -7,6 +7,9 @@ use crate::auth::AuthOffers;
 use crate::targets::TargetHub;
 use crate::telemetry::Telemetry;
 
+/// Looks up an environment variable.
+pub type EnvLookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Passed to every factory: the only way to shared things. Tests build one with [`BuildContext::for_test`].
 #[derive(Clone)]
 pub struct BuildContext {
@@ -23,7 +26,7 @@ pub struct BuildContext {
     /// Version of the collector, for scopes and user agents.
     pub version: &'static str,
     /// Looks up an environment variable; components never read the environment themselves.
-    pub env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub env: EnvLookup,
     /// True in `validate`: build checks everything but opens and starts nothing.
     pub dry_run: bool,
 }

@@ -20,10 +20,8 @@ pub trait Receiver: Send {
 
 /// How a receiver of one kind is made from its configuration.
 pub struct ReceiverFactory {
-    /// Component type, `prometheus`.
+    /// Component type (the config crate knows other spellings of it), `prometheus`.
     pub kind: &'static str,
-    /// Other accepted type names, `["otlp_grpc"]`.
-    pub aliases: &'static [&'static str],
     /// Checks the section (null when empty) and builds the receiver; reports every problem it finds.
     pub build: fn(&Node, &BuildContext) -> Built<Box<dyn Receiver>>,
 }

@@ -101,6 +101,11 @@ impl Logs {
         logs
     }
 
+    /// Writes nothing at all: for sub-commands whose output is their own.
+    pub fn quiet(&self) {
+        self.apply(Settings { outputs: Vec::new(), ..Settings::default() });
+    }
+
     /// Replaces the settings.
     pub fn apply(&self, settings: Settings) {
         *self.0.settings.write().unwrap_or_else(std::sync::PoisonError::into_inner) = settings;
