@@ -29,7 +29,8 @@ fn expanded(text: &str) -> (Node, Vec<String>) {
 #[test]
 fn references_follow_the_collectors_table() {
     // text, as a string field, as an integer field
-    let cases: &[(&str, Result<&str, &str>, Result<i64, &str>)] = &[
+    type Case = (&'static str, Result<&'static str, &'static str>, Result<i64, &'static str>);
+    let cases: &[Case] = &[
         ("${env:NUM}", Ok("12"), Ok(12)),
         ("${NUM}", Ok("12"), Ok(12)),
         ("${env:OCT}", Ok("0777"), Ok(511)),

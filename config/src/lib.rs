@@ -16,18 +16,20 @@ mod layer;
 mod load;
 mod node;
 mod position;
+mod print;
 mod render;
 mod scalar;
 mod service;
 mod source;
 mod yaml;
 
-pub use decode::{Optional, Spanned, decode, decode_prometheus, decode_str};
+pub use decode::{Optional, Schema, Spanned, decode, decode_prometheus, decode_str};
 pub use diagnostic::{Built, Diagnostic, Severity, has_errors};
 pub use id::ComponentId;
 pub use load::{CONTENT_VARIABLE, Sources, load, load_tree};
 pub use node::{Key, Node, Origin, Value};
 pub use position::{Position, Source, Span};
+pub use print::print;
 pub use render::render;
 pub use scalar::resolve as resolve_scalar;
 pub use service::{

@@ -46,7 +46,7 @@ fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         group = group.element(line.snippet());
     }
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(help.as_str()));
+        group = group.element(Level::HELP.message(&**help));
     }
     renderer.render(&[group])
 }

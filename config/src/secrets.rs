@@ -27,7 +27,6 @@ pub fn is_secret_key(key: &str) -> bool {
     SECRET_WORDS
         .iter()
         .any(|word| key == *word || key.strip_suffix(word).is_some_and(|head| head.ends_with(['_', '-', '.'])))
-        || key == "authorization_header"
         || key == "x-api-key"
 }
 
@@ -46,8 +45,10 @@ pub(crate) fn mask_line(line: &str) -> String {
         let key = before[..colon].rsplit([' ', '\t', '{', ',', '[']).next().unwrap_or("");
         let key = key.trim_matches(['"', '\'']);
         let value_follows = after.starts_with([' ', '\t']) || before.ends_with("\":") || before.ends_with("':");
-        if value_follows && is_secret_key(key) {
-            let value = after.trim_start();
+        let value = after.trim_start();
+        let is_header =
+            matches!(key.to_ascii_lowercase().as_str(), "authorization" | "cookie") && !value.starts_with('{');
+        if value_follows && (is_header || is_secret_key(key)) {
             let is_reference = value.starts_with("${") || value.starts_with("\"${") || value.starts_with("'${");
             let is_block = value.is_empty() || value.starts_with('#');
             if !is_reference && !is_block {
@@ -60,4 +61,67 @@ pub(crate) fn mask_line(line: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// A URL with the password of its user replaced; any other text as it is.
+pub(crate) fn mask_url(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(authority_end);
+    match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{scheme}://{user}:{REDACTED}@{host}{tail}"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_keys_are_known_by_their_names() {
+        for key in [
+            "password",
+            "client_secret",
+            "bearer_token",
+            "credentials",
+            "key_pem",
+            "secret_key",
+            "X-Api-Key",
+            "api_key",
+            "aws_secret_access_key",
+        ] {
+            assert!(is_secret_key(key), "{key}");
+        }
+        for key in [
+            "password_file",
+            "username",
+            "authenticator",
+            "tokens",
+            "keys",
+            "metric_declarations",
+            "secretary",
+            "credentials_file",
+        ] {
+            assert!(!is_secret_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn shown_lines_hide_secrets() {
+        for (line, want) in [
+            ("  password: hunter2 # x", "  password: [REDACTED]"),
+            ("basic_auth: {username: u, password: 'hunter2'}", "basic_auth: {username: u, password: [REDACTED]"),
+            ("  {\"password\":\"hunter2\"}", "  {\"password\": [REDACTED]"),
+            ("password: ${env:PW}", "password: ${env:PW}"),
+            ("  Authorization: Bearer hunter2", "  Authorization: [REDACTED]"),
+            ("authorization: {type: Basic}", "authorization: {type: Basic}"),
+            ("password_file: /x", "password_file: /x"),
+            ("endpoint: localhost:80", "endpoint: localhost:80"),
+        ] {
+            assert_eq!(mask_line(line), want);
+        }
+        assert_eq!(mask_url("http://a:b@c:1/d@e"), "http://a:[REDACTED]@c:1/d@e");
+        assert_eq!(mask_url("http://c/a:b@d"), "http://c/a:b@d");
+    }
 }

@@ -8,13 +8,13 @@ use serde::{Deserializer, forward_to_deserialize_any};
 use super::deserializer::{De, Outer};
 use super::error::Error;
 use super::special::{self, Handed};
-use super::{Context, address, scalars};
+use super::{Context, Unknown, address, scalars};
 use crate::diagnostic::Diagnostic;
 use crate::hint;
 use crate::node::{Key, Node, Value, join};
 
 /// Prefix of field names that take their keys from the same map (serde's flatten, with positions).
-const INLINE: &str = "<inline";
+pub(super) const INLINE: &str = "<inline";
 
 /// The entries of a map, for a map (all of them) or for a struct (those that it knows).
 pub(super) struct Entries<'a> {
@@ -111,7 +111,8 @@ fn note_unknown_keys(de: &De<'_>, fields: &[&'static str]) {
             .at(&key.span)
             .path(de.node.path.clone())
             .maybe_help(hint::did_you_mean(&key.name, free.iter().copied()));
-        de.context.unknown.borrow_mut().entry(address(key)).or_insert(diagnostic);
+        let unknown = Unknown { diagnostic, key: key.name.clone() };
+        de.context.unknown.borrow_mut().entry(address(key)).or_insert(unknown);
     }
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod deserializer;
 mod error;
 mod scalars;
+mod schema;
 mod special;
 
 #[cfg(test)]
@@ -12,13 +13,15 @@ mod tests;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Built, Diagnostic, has_errors};
-use crate::node::Node;
+use crate::node::{Node, join};
 use crate::yaml::parse_yaml;
 use deserializer::De;
+pub use schema::Schema;
 pub use special::{Optional, Spanned};
 
 /// Problems of one component after which decoding gives up.
@@ -72,7 +75,34 @@ enum Skip {
 struct Context {
     mode: Mode,
     skipped: RefCell<HashMap<usize, Skip>>,
-    unknown: RefCell<BTreeMap<usize, Diagnostic>>,
+    unknown: RefCell<BTreeMap<usize, Unknown>>,
+}
+
+/// A key that its section does not have.
+struct Unknown {
+    diagnostic: Diagnostic,
+    key: Arc<str>,
+}
+
+/// Adds where a key belongs, when the type has it somewhere else.
+fn explain_unknown<T: DeserializeOwned>(unknown: Vec<Unknown>, root: &Node) -> Vec<Diagnostic> {
+    if unknown.is_empty() {
+        return Vec::new();
+    }
+    let schema = Schema::of::<T>();
+    let explain = |unknown: Unknown| {
+        let places: Vec<String> = match schema.sections_with(&unknown.key).as_slice() {
+            sections @ [_, ..] if sections.len() <= 3 => {
+                sections.iter().map(|section| join(&root.path, section)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let places: Vec<&str> =
+            places.iter().map(|place| place.trim_end_matches("::")).filter(|place| !place.is_empty()).collect();
+        let help = (!places.is_empty()).then(|| format!("this key belongs under {}", places.join(" or ")));
+        unknown.diagnostic.maybe_help(help)
+    };
+    unknown.into_iter().map(explain).collect()
 }
 
 /// Decodes until nothing is wrong: serde stops at the first error, so the value that caused it is left out and the
@@ -96,7 +126,7 @@ fn run<T: DeserializeOwned>(root: &Node, mode: Mode) -> Built<T> {
             break None;
         }
     };
-    found.extend(context.unknown.take().into_values());
+    found.extend(explain_unknown::<T>(context.unknown.take().into_values().collect(), root));
     found.sort_by_key(|d| d.span.as_ref().map(|span| (span.source.name().clone(), span.start)));
     (value, found)
 }

@@ -134,9 +134,10 @@ impl<'de> Deserialize<'de> for Node {
 /// `enabled: false` in it (Go: `configoptional`): `protocols.grpc`, `sending_queue`, `cors`, `keepalive`.
 ///
 /// Null takes `T::default()`. A section that null leaves off is a plain `Option<T>`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Optional<T> {
     /// Not written, or switched off.
+    #[default]
     Off,
     /// Switched on.
     On(T),
@@ -162,12 +163,6 @@ impl<T> Optional<T> {
     /// Whether it is on.
     pub fn is_on(&self) -> bool {
         matches!(self, Optional::On(_))
-    }
-}
-
-impl<T> Default for Optional<T> {
-    fn default() -> Optional<T> {
-        Optional::Off
     }
 }
 

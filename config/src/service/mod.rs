@@ -147,7 +147,7 @@ fn explain_top_keys(found: &mut [Diagnostic], known: &KnownComponents) {
             _ => Section::ALL.iter().find(|section| known.has(**section, kind)).map(|section| section.key().to_owned()),
         };
         if let Some(place) = belongs {
-            problem.help = Some(format!("this key belongs under {place}"));
+            problem.help = Some(format!("this key belongs under {place}").into_boxed_str());
         }
     }
 }

@@ -88,7 +88,7 @@ impl fmt::Display for PromDuration {
         for (unit, size) in UNITS {
             // Years and weeks only when nothing is left over, as `1d` says more than `0.14w`.
             let whole_only = matches!(*unit, "y" | "w");
-            if ms >= *size && (!whole_only || ms % size == 0) {
+            if ms >= *size && (!whole_only || ms.is_multiple_of(*size)) {
                 write!(f, "{}{unit}", ms / size)?;
                 ms %= size;
             }
