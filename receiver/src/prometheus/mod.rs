@@ -1,3 +1,5 @@
 //! The `prometheus` receiver. This file only lists its parts.
 
+pub mod labels;
+pub mod relabel;
 pub mod text;

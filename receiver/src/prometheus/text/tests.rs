@@ -252,8 +252,11 @@ fn number_text() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Name, labels, value and timestamp of a sample.
+type Written = (String, Vec<(String, String)>, f64, Option<i64>);
+
 /// Pages of the text format with their decoded content.
-fn page() -> impl Strategy<Value = Vec<(String, Vec<(String, String)>, f64, Option<i64>)>> {
+fn page() -> impl Strategy<Value = Vec<Written>> {
     let label = ("[a-zA-Z_][a-zA-Z0-9_]{0,8}", any::<String>());
     let sample = (
         "[a-zA-Z_:][a-zA-Z0-9_:]{0,12}",
