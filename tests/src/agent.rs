@@ -86,6 +86,14 @@ impl Agent {
         self.child.id()
     }
 
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    /// When the system cannot say.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_none()
+    }
+
     /// Everything it wrote to stderr so far.
     pub fn log(&self) -> String {
         self.stderr.lock().expect("no holder panics").clone()

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod exposition;
 pub mod fake;
+pub mod guide;
 pub mod net;
 pub mod wait;
 

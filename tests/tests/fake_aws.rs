@@ -197,3 +197,70 @@ async fn the_surroundings_of_a_task_are_answered() {
     let config = config.credentials_provider(aws_sdk_ecs::config::SharedCredentialsProvider::new(credentials)).build();
     aws_sdk_ecs::Client::new(&config).list_clusters().send().await.unwrap();
 }
+
+/// Signs a Query API call as a client without an SDK does, and sends it.
+async fn query(aws: &FakeAws, service: &str, body: &str) -> (u16, String) {
+    use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+    let identity = aws_sdk_ecs::config::Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test").into();
+    let params = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-west-2")
+        .name(service)
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap()
+        .into();
+    let kind = ("content-type", "application/x-www-form-urlencoded");
+    let url = format!("{}/", aws.url());
+    let signable = SignableRequest::new("POST", &url, [kind].into_iter(), SignableBody::Bytes(body.as_bytes()));
+    let (instructions, _) = sign(signable.unwrap(), &params).unwrap().into_parts();
+    let mut request = reqwest::Client::new().post(&url).header(kind.0, kind.1).body(body.to_owned());
+    for (name, value) in instructions.headers() {
+        request = request.header(name, value);
+    }
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn instances_are_described_over_the_query_api() {
+    let mut world = World::default();
+    for n in 0..12 {
+        world.add_instance("prod", &format!("i-{n}"), &format!("10.0.0.{n}"));
+    }
+    world.instances[0].tags.insert("a<b".into(), "c&d".into());
+    let aws = FakeAws::start(world).await;
+    let describe =
+        async |rest: &str| query(&aws, "ec2", &format!("Action=DescribeInstances&Version=2016-11-15&{rest}")).await;
+    let (status, one) = describe("InstanceId.1=i-0").await;
+    assert_eq!(status, 200);
+    assert!(one.contains("<privateIpAddress>10.0.0.0</privateIpAddress>"), "{one}");
+    assert!(one.contains("<item><key>a&lt;b</key><value>c&amp;d</value></item>"), "{one}");
+    assert_eq!(one.matches("<instanceId>").count(), 1);
+    let (_, page) = describe("MaxResults=5").await;
+    assert!(page.matches("<instanceId>").count() == 5 && page.contains("<nextToken>5</nextToken>"), "{page}");
+    let (_, page) = describe("MaxResults=5&NextToken=10").await;
+    assert!(page.matches("<instanceId>").count() == 2 && !page.contains("nextToken"), "{page}");
+    let filter = "Filter.1.Name=instance-id&Filter.1.Value.1=i-3&Filter.1.Value.2=i-gone";
+    assert_eq!(describe(filter).await.1.matches("<instanceId>").count(), 1, "a filter tolerates what is gone");
+    let (status, gone) = describe("InstanceId.1=i-3&InstanceId.2=i-gone").await;
+    assert!(status == 400 && gone.contains("InvalidInstanceID.NotFound"), "{gone}");
+    aws.fault(Fault::deny("DescribeInstances"));
+    assert!(describe("").await.1.contains("<Code>UnauthorizedOperation</Code>"));
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_by_who_may() {
+    let arn = "arn:aws:iam::123456789012:role/reader";
+    let mut world = World::default();
+    world.roles.insert(arn.into(), tests::fake::world::Role { external_id: Some("x".into()) });
+    let aws = FakeAws::start(world).await;
+    let assume = async |rest: &str| {
+        let body = format!("Action=AssumeRole&Version=2011-06-15&RoleArn={arn}&RoleSessionName=s{rest}");
+        query(&aws, "sts", &body).await
+    };
+    assert_eq!(assume("").await.0, 403, "the external id is missing");
+    let (status, answer) = assume("&ExternalId=x").await;
+    assert!(status == 200 && answer.contains("<SessionToken>"), "{answer}");
+}

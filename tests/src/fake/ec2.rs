@@ -34,7 +34,7 @@ fn describe_instances(world: &World, form: &Value) -> Result<String, Refusal> {
     let matching: Vec<&Instance> = world
         .instances
         .iter()
-        .filter(|instance| ids.is_empty() || ids.iter().any(|id| *id == instance.instance_id))
+        .filter(|instance| ids.is_empty() || ids.contains(&instance.instance_id))
         .filter(|instance| filters.iter().all(|filter| filter.accepts(instance)))
         .collect();
     let number = |key: &str| form[key].as_str().map(str::parse::<usize>);
