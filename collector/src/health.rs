@@ -12,7 +12,7 @@ const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prints `STATUS: 200` and succeeds when the collector is ready; fails with what it got instead.
-pub async fn ask(port: u16, path: &str) -> ExitCode {
+pub(crate) async fn ask(port: u16, path: &str) -> ExitCode {
     let asked = tokio::time::timeout(TIMEOUT, exchange(port, path)).await;
     let (text, code) = match asked {
         Ok(Ok(200)) => ("STATUS: 200".to_owned(), ExitCode::SUCCESS),

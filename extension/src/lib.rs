@@ -1,6 +1,8 @@
 //! What stands beside the pipelines: the extension trait and the table of extensions this binary has.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod health_check;
+
 use config::{Built, Node};
 use proto::auth::AuthOffer;
 use proto::{BoxFuture, BuildContext, Stop, Task};
@@ -38,4 +40,6 @@ pub struct ExtensionFactory {
 }
 
 /// The extensions of this binary.
-pub static FACTORIES: &[&ExtensionFactory] = &[];
+pub static FACTORIES: &[&ExtensionFactory] = &[
+    &health_check::FACTORY,
+];

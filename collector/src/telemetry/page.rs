@@ -73,9 +73,8 @@ impl Page {
                             }
                         }
                     };
-                    drop(
-                        meter.u64_observable_counter(name).with_description(family.help).with_callback(observe).build(),
-                    );
+                    let _registered =
+                        meter.u64_observable_counter(name).with_description(family.help).with_callback(observe).build();
                 }
                 Some(Instrument::Gauge(_)) => {
                     let observe = move |o: &dyn opentelemetry::metrics::AsyncInstrument<i64>| {
@@ -85,7 +84,8 @@ impl Page {
                             }
                         }
                     };
-                    drop(meter.i64_observable_gauge(name).with_description(family.help).with_callback(observe).build());
+                    let _registered =
+                        meter.i64_observable_gauge(name).with_description(family.help).with_callback(observe).build();
                 }
                 Some(Instrument::Histogram(_)) => {}
                 None => drop(observed.remove(family.name)),
@@ -133,7 +133,7 @@ impl Histograms {
                 bucket.set_cumulative_count(seen);
                 buckets.push(bucket);
             }
-            histogram.set_bucket(buckets.into());
+            histogram.set_bucket(buckets);
             histogram.set_sample_count(counts.iter().sum());
             histogram.set_sample_sum(sum);
             let mut metric = pb::Metric::default();
@@ -143,11 +143,11 @@ impl Histograms {
                 pair.set_value(v.clone());
                 pair
             });
-            metric.set_label(pairs.collect::<Vec<_>>().into());
+            metric.set_label(pairs.collect());
             metric.set_histogram(histogram);
             metrics.push(metric);
         }
-        out.set_metric(metrics.into());
+        out.set_metric(metrics);
         out
     }
 }

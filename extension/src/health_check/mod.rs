@@ -1,0 +1,176 @@
+//! `health_check`: an HTTP page that says whether the service is ready. It reflects start and stop only, as the
+//! Collector's does; whether data arrives is told by own metrics.
+
+mod config;
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use ::config::{Built, Node};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::routing::any;
+use proto::{BoxFuture, BuildContext, Stop, Task};
+use tokio::net::TcpListener;
+
+use crate::{Extension, ExtensionFactory, Readiness};
+
+/// `health_check` in the table of extensions.
+pub static FACTORY: ExtensionFactory = ExtensionFactory { kind: "health_check", build };
+
+fn build(node: &Node, _: &BuildContext) -> Built<Box<dyn Extension>> {
+    let (config, found) = config::read(node);
+    (config.map(|config| Box::new(HealthCheck(config)) as Box<dyn Extension>), found)
+}
+
+struct HealthCheck(config::Config);
+
+impl Extension for HealthCheck {
+    fn start(self: Box<Self>, ready: Readiness, stop: Stop) -> BoxFuture<'static, Result<Task, String>> {
+        Box::pin(async move {
+            let address = self.0.endpoint.to_bind();
+            let listener = TcpListener::bind(&address).await.map_err(|e| format!("listen tcp {address}: {e}"))?;
+            let page = Arc::new(Page::new(self.0, ready)?);
+            let path = page.path.clone();
+            let answer = move || async move { page.answer() };
+            // The path "/" answers everywhere, any other one exactly.
+            let app = match path.as_str() {
+                "/" => Router::new().fallback(answer),
+                exact => Router::new().route(exact, any(answer)),
+            };
+            Ok(Box::pin(async move {
+                let served = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
+                served.await.map_err(|e| e.to_string())
+            }) as Task)
+        })
+    }
+}
+
+struct Page {
+    path: String,
+    texts: Option<config::ResponseBody>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    ready: Readiness,
+    up: std::sync::OnceLock<(SystemTime, Instant)>,
+}
+
+impl Page {
+    fn new(config: config::Config, ready: Readiness) -> Result<Page, String> {
+        let headers = config.response_headers.iter().map(|(name, value)| {
+            let name = HeaderName::try_from(name).map_err(|e| format!("response_headers: {name:?}: {e}"))?;
+            let value = HeaderValue::try_from(value).map_err(|e| format!("response_headers: {name}: {e}"))?;
+            Ok::<_, String>((name, value))
+        });
+        Ok(Page {
+            path: config.path.value.clone(),
+            texts: config.response_body.clone(),
+            headers: headers.collect::<Result<_, _>>()?,
+            ready,
+            up: std::sync::OnceLock::new(),
+        })
+    }
+
+    fn answer(&self) -> Response<Body> {
+        let ready = *self.ready.borrow();
+        let (status, kind, text) = match (&self.texts, ready) {
+            (Some(texts), true) => (StatusCode::OK, "text/plain", texts.healthy.clone()),
+            (Some(texts), false) => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", texts.unhealthy.clone()),
+            (None, true) => {
+                let (since, start) = self.up.get_or_init(|| (SystemTime::now(), Instant::now()));
+                let (since, uptime) = (rfc3339(*since), go_duration(start.elapsed()));
+                let text = format!(r#"{{"status":"Server available","upSince":"{since}","uptime":"{uptime}"}}"#);
+                (StatusCode::OK, "application/json", text)
+            }
+            (None, false) => {
+                let text = r#"{"status":"Server not available","upSince":"0001-01-01T00:00:00Z","uptime":""}"#;
+                (StatusCode::SERVICE_UNAVAILABLE, "application/json", text.to_owned())
+            }
+        };
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        response.headers_mut().extend(self.headers.iter().cloned());
+        response
+    }
+}
+
+/// Seconds precision, UTC.
+fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let text = aws_smithy_types::DateTime::from_secs(seconds.cast_signed())
+        .fmt(aws_smithy_types::date_time::Format::DateTime)
+        .unwrap_or_default();
+    if text.is_empty() { "1970-01-01T00:00:00Z".to_owned() } else { text }
+}
+
+/// Go's text of a duration, `1h2m3.5s`.
+fn go_duration(elapsed: std::time::Duration) -> String {
+    let (total, millis) = (elapsed.as_secs(), elapsed.subsec_millis());
+    let (h, m, s) = (total / 3600, total / 60 % 60, total % 60);
+    let fraction = match millis {
+        0 => String::new(),
+        _ => format!(".{millis:03}").trim_end_matches('0').to_owned(),
+    };
+    match (h, m) {
+        (0, 0) => format!("{s}{fraction}s"),
+        (0, _) => format!("{m}m{s}{fraction}s"),
+        _ => format!("{h}h{m}m{s}{fraction}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::watch;
+
+    fn node(yaml: &str) -> Node {
+        ::config::parse_yaml("test.yaml", yaml).0.unwrap()
+    }
+
+    async fn get(port: u16, path: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn it_answers_503_before_and_200_after_the_service_is_ready() {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let context = BuildContext::for_test("health_check");
+        let (extension, found) = build(&node(&format!("endpoint: 127.0.0.1:{port}\npath: /health")), &context);
+        assert!(found.is_empty(), "{found:?}");
+        let (ready, readiness) = watch::channel(false);
+        let stop = Stop::new();
+        let task = tokio::spawn(extension.unwrap().start(readiness, stop.clone()).await.unwrap());
+        let before = get(port, "/health").await;
+        assert!(before.starts_with("HTTP/1.1 503"), "{before}");
+        assert!(before.contains(r#""status":"Server not available""#));
+        ready.send_replace(true);
+        let after = get(port, "/health").await;
+        assert!(after.starts_with("HTTP/1.1 200"), "{after}");
+        assert!(after.contains(r#"{"status":"Server available","upSince":"20"#), "{after}");
+        assert!(get(port, "/other").await.starts_with("HTTP/1.1 404"));
+        stop.cancel();
+        task.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn settings_it_cannot_honour_are_refused_by_name() {
+        let (_, found) = build(&node("tls: {cert_file: a}\nuse_v2: true\n"), &BuildContext::for_test("health_check"));
+        let texts: Vec<_> = found.iter().map(|d| d.message.as_str()).collect();
+        assert_eq!(texts, ["use_v2 is not supported", "health_check does not support tls"]);
+    }
+
+    #[test]
+    fn durations_read_as_go_prints_them() {
+        for (millis, text) in [(500, "0.5s"), (62_300, "1m2.3s"), (3_600_000, "1h0m0s"), (1_001, "1.001s")] {
+            assert_eq!(go_duration(Duration::from_millis(millis)), text);
+        }
+    }
+}
