@@ -40,6 +40,8 @@ enum Command {
     Validate,
     /// Lists the components of this binary.
     Components,
+    /// Prints the merged and expanded configuration, secrets redacted.
+    PrintConfig,
     /// Asks the health_check extension of a running collector; for container health checks.
     Health {
         /// Port on 127.0.0.1.
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Some(Command::Components) => known::print_components(),
         Some(Command::Health { port, ref path }) => block_on(crate::health::ask(port, path)),
         Some(Command::Validate) => validate(&cli),
+        Some(Command::PrintConfig) => print_config(&cli),
         None => run(&cli),
     }
 }
@@ -82,6 +85,18 @@ fn validate(cli: &Cli) -> ExitCode {
     }
     report(&problems);
     if ok && !config::has_errors(&problems) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print_config(cli: &Cli) -> ExitCode {
+    let (text, problems) = sources::print(cli);
+    report(&problems);
+    match text {
+        Some(text) => {
+            write_stdout(&text);
+            ExitCode::SUCCESS
+        }
+        None => ExitCode::FAILURE,
+    }
 }
 
 fn run(cli: &Cli) -> ExitCode {

@@ -40,6 +40,4 @@ pub struct ExtensionFactory {
 }
 
 /// The extensions of this binary.
-pub static FACTORIES: &[&ExtensionFactory] = &[
-    &health_check::FACTORY,
-];
+pub static FACTORIES: &[&ExtensionFactory] = &[&health_check::FACTORY];
