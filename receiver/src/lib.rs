@@ -3,6 +3,7 @@
 //! A receiver brings batches in and hands them to a [`Next`]; it knows nothing of pipelines or exporters.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod otlp;
 pub mod prometheus;
 
 use config::{Built, Node};
@@ -27,4 +28,4 @@ pub struct ReceiverFactory {
 }
 
 /// The receivers of this binary.
-pub static FACTORIES: &[&ReceiverFactory] = &[];
+pub static FACTORIES: &[&ReceiverFactory] = &[&otlp::FACTORY];

@@ -1,0 +1,206 @@
+//! OTLP over gRPC: the one unary method, its framing, compression and statuses. HTTP/2 itself is hyper's.
+//!
+//! The framing is written out here rather than taken from tonic's server, because a message is to be refused by
+//! its announced length before it is read, snappy is to be understood, and the bytes go to our own decoder.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use proto::BoxFuture;
+use tonic::{Code, Status};
+
+use super::body::Reply;
+use super::inflate::{Encoding, InflateError};
+use super::server::{Close, Handler};
+use super::sink::{Failure, Form, Sink};
+
+const SERVICE: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("gzip,zstd,snappy");
+/// Flag and length before a message.
+const PREFIX_BYTES: usize = 5;
+/// A frame around a response with a present and empty partial_success.
+const SUCCESS: &[u8] = b"\x00\x00\x00\x00\x02\x0a\x00";
+
+/// Answers the requests of one gRPC listener.
+pub(super) struct GrpcHandler {
+    sink: Sink,
+    message_bytes: usize,
+}
+
+impl GrpcHandler {
+    pub(super) fn new(sink: Sink, message_bytes: usize) -> GrpcHandler {
+        GrpcHandler { sink, message_bytes }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
+        let headers = request.headers();
+        if request.method() != Method::POST {
+            return plain(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        if !headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc")) {
+            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        match self.export(request).await {
+            Ok(()) => {
+                let mut trailers = HeaderMap::new();
+                trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                let mut response = Response::new(Reply::with_trailers(Bytes::from_static(SUCCESS), trailers));
+                response.headers_mut().insert(CONTENT_TYPE, GRPC);
+                response.headers_mut().insert("grpc-accept-encoding", ACCEPTED_ENCODINGS);
+                response
+            }
+            Err(failure) => refusal(&failure),
+        }
+    }
+
+    async fn export(&self, request: Request<Incoming>) -> Result<(), Failure> {
+        let (head, body) = request.into_parts();
+        known_method(head.uri.path())?;
+        self.sink.authenticate(&head.headers)?;
+        let message = self.message(body, &head.headers).await?;
+        self.sink.take(message, Form::Protobuf, &head.headers).await
+    }
+
+    /// Reads the one message of the request and inflates it.
+    async fn message(&self, mut body: Incoming, headers: &HeaderMap) -> Result<Bytes, Failure> {
+        let mut buffer = Pieces::default();
+        let mut length = None;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|e| Failure::new(Code::Cancelled, format!("cannot read the request: {e}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            buffer.push(data);
+            if length.is_none() {
+                length = buffer.announced();
+                if let Some(length) = length.filter(|&length| length > self.message_bytes) {
+                    return Err(self.too_large("received message larger than max", Some(length)));
+                }
+            }
+            if length.is_some_and(|length| buffer.len() > PREFIX_BYTES + length) {
+                return Err(Failure::new(Code::Internal, "a unary request has more than one message"));
+            }
+        }
+        let Some(length) = length.filter(|&length| buffer.len() == PREFIX_BYTES + length) else {
+            return Err(Failure::new(Code::Internal, "the request ends within its message"));
+        };
+        let mut frame = buffer.into_bytes();
+        let flag = frame.get_u8();
+        frame.advance(PREFIX_BYTES - 1);
+        debug_assert_eq!(frame.len(), length);
+        let encoding = headers.get("grpc-encoding").map_or(b"identity".as_slice(), |v| v.as_bytes());
+        let encoding = match encoding {
+            b"identity" => None,
+            name => {
+                let name = String::from_utf8_lossy(name);
+                let known = Encoding::of_grpc(&name);
+                let missing = format!("grpc: Decompressor is not installed for grpc-encoding \"{name}\"");
+                Some(known.ok_or_else(|| Failure::new(Code::Unimplemented, missing))?)
+            }
+        };
+        match (flag, encoding) {
+            (0, _) => Ok(frame),
+            (1, Some(encoding)) => self.inflate(encoding, &frame),
+            (1, None) => Err(Failure::new(Code::Internal, "compressed message without a grpc-encoding")),
+            _ => Err(Failure::new(Code::Internal, "the message has an unknown compression flag")),
+        }
+    }
+
+    fn inflate(&self, encoding: Encoding, message: &[u8]) -> Result<Bytes, Failure> {
+        encoding.inflate(message, self.message_bytes).map(Bytes::from).map_err(|error| match error {
+            InflateError::TooLarge => self.too_large("received message after decompression larger than max", None),
+            InflateError::Broken(error) => {
+                Failure::new(Code::Internal, format!("grpc: failed to decompress the received message: {error}"))
+            }
+        })
+    }
+
+    fn too_large(&self, what: &str, length: Option<usize>) -> Failure {
+        let max = self.message_bytes;
+        let text = match length {
+            Some(length) => format!("grpc: {what} ({length} vs. {max})"),
+            None => format!("grpc: {what} {max}"),
+        };
+        Failure::new(Code::ResourceExhausted, text)
+    }
+}
+
+impl Handler for GrpcHandler {
+    fn handle(self: Arc<Self>, request: Request<Incoming>) -> BoxFuture<'static, Result<Response<Reply>, Close>> {
+        Box::pin(async move { Ok(self.answer(request).await) })
+    }
+}
+
+/// A message while it comes in; one that comes in one piece is not copied.
+#[derive(Default)]
+struct Pieces {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Pieces {
+    fn push(&mut self, data: Bytes) {
+        if self.all.is_empty() && self.first.is_empty() {
+            self.first = data;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.all.extend_from_slice(&data);
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.all.is_empty() { &self.first } else { &self.all }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// Length of the message as its prefix says, once that is there.
+    fn announced(&self) -> Option<usize> {
+        let prefix: [u8; 4] = self.bytes().get(1..PREFIX_BYTES)?.try_into().ok()?;
+        Some(u32::from_be_bytes(prefix) as usize)
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    }
+}
+
+fn known_method(path: &str) -> Result<(), Failure> {
+    let unknown = |text: String| Err(Failure::new(Code::Unimplemented, text));
+    match path.strip_prefix('/').and_then(|p| p.rsplit_once('/')) {
+        Some((SERVICE, "Export")) => Ok(()),
+        Some((SERVICE, method)) => unknown(format!("unknown method {method} for service {SERVICE}")),
+        Some((service, _)) => unknown(format!("unknown service {service}")),
+        None => unknown(format!("malformed method name: {path:?}")),
+    }
+}
+
+fn refusal(failure: &Failure) -> Response<Reply> {
+    // Only a refusal with more to say than its code and text has details.
+    let details = failure.retry_after.map(|_| failure.status().encode().into()).unwrap_or_default();
+    let status = Status::with_details(failure.code, &*failure.message, details);
+    let mut response = Response::new(Reply::default());
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    if status.add_header(response.headers_mut()).is_err() {
+        // The text does not fit in a header: the code alone does.
+        let code = HeaderValue::from(failure.code as i32);
+        response.headers_mut().insert("grpc-status", code);
+    }
+    if failure.code == Code::Unimplemented {
+        response.headers_mut().insert("grpc-accept-encoding", ACCEPTED_ENCODINGS);
+    }
+    response
+}
+
+fn plain(status: StatusCode) -> Response<Reply> {
+    let mut response = Response::new(Reply::default());
+    *response.status_mut() = status;
+    response
+}
