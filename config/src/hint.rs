@@ -11,12 +11,11 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// `did you mean "x"?`, or the list of what is possible when nothing is near and the list is short.
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
-    if let Some(near) = nearest(word, candidates.clone()) {
+/// `did you mean "x"?` for a near key that is still free, or the list of all keys when it is short.
+pub(crate) fn unknown_key<'a>(word: &str, all: &[&'a str], is_free: impl Fn(&str) -> bool) -> Option<String> {
+    if let Some(near) = nearest(word, all.iter().copied().filter(|key| is_free(key))) {
         return Some(format!("did you mean {near:?}?"));
     }
-    let all: Vec<&str> = candidates.into_iter().collect();
     match all.len() {
         0 => None,
         1..=24 => Some(format!("known keys: {}", all.join(", "))),

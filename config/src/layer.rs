@@ -1,6 +1,9 @@
 //! Several sources and `--set` laid over each other, as the Collector merges them: maps key by key, everything else
 //! replaced whole, null included. Positions stay those of the source that won.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::diagnostic::Diagnostic;
 use crate::node::{Key, Node, Value};
 
@@ -8,11 +11,15 @@ use crate::node::{Key, Node, Value};
 pub(crate) fn merge(base: &mut Node, over: Node) {
     match (&mut base.value, over.value) {
         (Value::Map(entries), Value::Map(more)) => {
+            let known: HashMap<Arc<str>, usize> = match more.len() {
+                0 => return,
+                _ => entries.iter().enumerate().map(|(index, (key, _))| (key.name.clone(), index)).collect(),
+            };
             for (key, node) in more {
-                match entries.iter_mut().find(|(k, _)| k.name == key.name) {
-                    Some((known, old)) => {
-                        known.span = key.span;
-                        merge(old, node);
+                match known.get(&key.name) {
+                    Some(&index) => {
+                        entries[index].0.span = key.span;
+                        merge(&mut entries[index].1, node);
                     }
                     None => entries.push((key, node)),
                 }
@@ -22,11 +29,15 @@ pub(crate) fn merge(base: &mut Node, over: Node) {
     }
 }
 
+/// Keys with `::` that one source may have.
+pub(crate) const MAX_NESTED_KEYS: usize = 1_000;
+
 /// Splits keys of the top level at `::`, as in `yaml:service::telemetry::logs::level: debug`.
 pub(crate) fn unflatten(root: Node) -> Node {
     let Value::Map(entries) = root.value else { return root };
-    let mut out = Node { value: Value::Map(Vec::new()), ..root };
-    for (key, node) in entries {
+    let (nested, plain): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.name.contains("::"));
+    let mut out = Node { value: Value::Map(plain), ..root };
+    for (key, node) in nested.into_iter() {
         let mut parts = key.name.rsplit("::");
         let last = parts.next().unwrap_or("");
         let innermost = wrap(Key { name: last.into(), span: key.span.clone() }, node);

@@ -1,7 +1,7 @@
 //! The way from arguments to one effective tree: fetch, parse, merge, expand. What the tree means is not its business.
 
 use crate::diagnostic::{Built, Diagnostic, has_errors};
-use crate::layer::{merge, set_text, unflatten};
+use crate::layer::{MAX_NESTED_KEYS, merge, set_text, unflatten};
 use crate::node::{Node, Value};
 use crate::position::{Source, Span};
 use crate::service::{Config, KnownComponents};
@@ -94,6 +94,12 @@ fn parse(name: &str, text: &str) -> Built<Node> {
         }
         other => other,
     };
+    if let Some((key, _)) =
+        node.iter().flat_map(Node::entries).filter(|(key, _)| key.name.contains("::")).nth(MAX_NESTED_KEYS)
+    {
+        found.push(Diagnostic::error(format!("more than {MAX_NESTED_KEYS} keys with ::")).at(&key.span));
+        return (None, found);
+    }
     (node.map(unflatten), found)
 }
 

@@ -37,13 +37,24 @@ impl Source {
         self.text.get(start as usize..end).unwrap_or("").trim_end_matches(['\n', '\r'])
     }
 
-    /// The position of a 1-based line and a 0-based column in characters, as the YAML scanner counts.
-    pub(crate) fn position(&self, line: usize, column_chars: usize) -> Position {
+    /// The position of a 1-based line and a 0-based column in characters, as the YAML scanner counts. `near` is a
+    /// position before it, which saves counting a long line again.
+    pub(crate) fn position(&self, line: usize, column_chars: usize, near: Position) -> Position {
         let line = clamp(line.max(1));
-        let start = self.line_starts.get(line as usize - 1).map_or(self.text.len(), |&at| at as usize);
-        let text = self.text.get(start..).unwrap_or("");
-        let offset = text.char_indices().nth(column_chars).map_or(text.len(), |(at, _)| at);
-        Position { line, column: clamp(column_chars + 1), offset: clamp(start + offset) }
+        let column = clamp(column_chars + 1);
+        let (from, skip) = match near.line == line && (1..=column).contains(&near.column) {
+            true => (near.offset as usize, (column - near.column) as usize),
+            false => (self.line_starts.get(line as usize - 1).map_or(self.text.len(), |&at| at as usize), column_chars),
+        };
+        let text = self.text.get(from..).unwrap_or("");
+        let offset = text.char_indices().nth(skip).map_or(text.len(), |(at, _)| at);
+        Position { line, column, offset: clamp(from + offset) }
+    }
+
+    /// The first character as a span.
+    pub(crate) fn start(self: &Arc<Source>) -> Span {
+        let at = Position { line: 1, column: 1, offset: 0 };
+        Span { source: self.clone(), start: at, end: at }
     }
 }
 

@@ -11,14 +11,23 @@ use crate::secrets;
 /// Characters of a line that are shown.
 const SHOWN_LINE_CHARS: usize = 240;
 
-/// Diagnostics as they are shown to a person: each with its line, then a count. `color` is for terminals.
+/// Problems that are shown.
+const SHOWN_PROBLEMS: usize = 200;
+
+/// Diagnostics as they are shown to a person: in the order of the text, each with its line, then a count. `color` is for terminals.
 pub fn render(diagnostics: &[Diagnostic], color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut out = String::new();
-    for diagnostic in diagnostics {
+    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+    sorted.sort_by_key(|d| d.span.as_ref().map(|span| (span.source.name().clone(), span.start)));
+    let hidden = sorted.len().saturating_sub(SHOWN_PROBLEMS);
+    for diagnostic in sorted.into_iter().take(SHOWN_PROBLEMS) {
         out.push_str(&render_one(diagnostic, &renderer));
         out.push_str("\n\n");
+    }
+    if hidden > 0 {
+        out.push_str(&format!("{hidden} more are not shown\n"));
     }
     let errors = diagnostics.iter().filter(|d| d.is_error()).count();
     if errors > 0 {

@@ -8,7 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use crate::diagnostic::{Built, Diagnostic};
 use crate::node::{Key, Node, Origin, Value};
-use crate::position::{Source, Span};
+use crate::position::{Position, Source, Span};
 use crate::scalar;
 
 /// Largest text of one source, in bytes.
@@ -17,6 +17,10 @@ pub const MAX_SOURCE_BYTES: usize = 4 << 20;
 pub const MAX_NODES: usize = 250_000;
 /// Deepest nesting of lists and maps.
 pub const MAX_DEPTH: usize = 96;
+
+const NO_TABS: &str = "indent with spaces; YAML does not allow tabs";
+/// Problems after which the rest of a text is not read.
+const MAX_PROBLEMS: usize = 100;
 
 /// Reads the first document of a text. An empty text is null. The name is what messages show.
 ///
@@ -28,7 +32,7 @@ pub fn parse_yaml(name: &str, text: &str) -> Built<Node> {
 
 /// As [`parse_yaml`], for a source that exists already.
 pub(crate) fn parse_source(source: &Arc<Source>) -> Built<Node> {
-    let start = Span { source: source.clone(), start: source.position(1, 0), end: source.position(1, 0) };
+    let start = source.start();
     if source.text().len() > MAX_SOURCE_BYTES {
         let text =
             format!("{} bytes of configuration are too many, the limit is {MAX_SOURCE_BYTES}", source.text().len());
@@ -39,6 +43,7 @@ pub(crate) fn parse_source(source: &Arc<Source>) -> Built<Node> {
         parser: Parser::new_from_str(source.text()),
         anchors: HashMap::new(),
         nodes: 0,
+        last: Position::default(),
         found: Vec::new(),
     };
     match loader.document() {
@@ -62,6 +67,8 @@ struct Loader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    /// Where the last event began.
+    last: Position,
     found: Vec<Diagnostic>,
 }
 
@@ -77,6 +84,11 @@ impl<'a> Loader<'a> {
     }
 
     fn next(&mut self) -> Result<(Event<'a>, Span), Fatal> {
+        if self.found.len() > MAX_PROBLEMS {
+            return Err(Box::new(Diagnostic::error(format!(
+                "more than {MAX_PROBLEMS} problems, the rest is not shown"
+            ))));
+        }
         match self.parser.next_event() {
             Some(Ok((event, span))) => {
                 let span = self.span(span);
@@ -135,7 +147,10 @@ impl<'a> Loader<'a> {
                     let last = nodes.last().map_or_else(|| end.clone(), |node| node.span.clone());
                     return Ok(Node::new(start.to(&last), Value::Seq(nodes)));
                 }
-                (event, span) => nodes.push(self.node(event, span, depth + 1)?),
+                (event, span) => {
+                    self.check_indentation(&start, &span)?;
+                    nodes.push(self.node(event, span, depth + 1)?);
+                }
             }
         }
     }
@@ -157,6 +172,7 @@ impl<'a> Loader<'a> {
             };
             let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<")
                 || matches!(&event, Event::Scalar(_, _, _, Some(tag)) if tag.is_yaml_core_schema() && tag.suffix == "merge");
+            self.check_indentation(&start, &span)?;
             let key = self.node(event, span, depth + 1)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
@@ -219,6 +235,20 @@ impl<'a> Loader<'a> {
         Ok(node)
     }
 
+    /// The parser lets some tabs pass that Go refuses; between braces they are fine.
+    fn check_indentation(&self, collection: &Span, span: &Span) -> Result<(), Fatal> {
+        let is_flow =
+            self.source.text().get(collection.start.offset as usize..).is_some_and(|text| text.starts_with(['[', '{']));
+        let line = self.source.line(span.start.line);
+        let indent = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
+        match !is_flow && indent.contains('\t') {
+            true => Err(Box::new(
+                Diagnostic::error("this is not valid YAML: a tab in the indentation").at(span).help(NO_TABS),
+            )),
+            false => Ok(()),
+        }
+    }
+
     fn duplicate(&mut self, key: &str, second: &Span, first: &Span) {
         let text = format!("mapping key {key:?} already defined at line {}", first.start.line);
         let problem = Diagnostic::error(text).at(second).also(first, "first defined here");
@@ -237,14 +267,16 @@ impl<'a> Loader<'a> {
 
     fn syntax_error(&self, error: &ScanError) -> Diagnostic {
         let mark = error.marker();
-        let start = self.source.position(mark.line(), mark.col());
+        let start = self.source.position(mark.line(), mark.col(), Position::default());
         let span = Span { source: self.source.clone(), start, end: start };
         let line = self.source.line(start.line);
         let indent = &line[..line.len() - line.trim_start().len()];
         let help = if indent.contains('\t') {
-            Some("indent with spaces; YAML does not allow tabs")
+            Some(NO_TABS)
         } else if line.contains("${") && line.replace("${", "").contains(['[', '{']) {
             Some("put ${...} in quotes inside [ ] and { }")
+        } else if error.info().contains("':' indicator") {
+            Some("look for a [ or { above that is not closed, or put text with a colon in quotes")
         } else if line.trim_start().starts_with('%')
             || line.trim_start().starts_with('@')
             || line.contains(": @")
@@ -259,15 +291,16 @@ impl<'a> Loader<'a> {
             .maybe_help(help.map(str::to_owned))
     }
 
-    fn span(&self, span: saphyr_parser::Span) -> Span {
-        let start = self.source.position(span.start.line(), span.start.col());
-        let end = self.source.position(span.end.line(), span.end.col());
+    fn span(&mut self, span: saphyr_parser::Span) -> Span {
+        let start = self.source.position(span.start.line(), span.start.col(), self.last);
+        let end = self.source.position(span.end.line(), span.end.col(), start);
+        self.last = start;
         Span { source: self.source.clone(), start, end: end.max(start) }
     }
 
     fn end(&self) -> Span {
         let lines = self.source.text().lines().count();
-        let at = self.source.position(lines.max(1), 0);
+        let at = self.source.position(lines.max(1), 0, Position::default());
         Span { source: self.source.clone(), start: at, end: at }
     }
 }
@@ -290,3 +323,7 @@ fn size(node: &Node) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+#[path = "yaml_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@ use serde::{Deserializer, forward_to_deserialize_any};
 use super::deserializer::{De, Outer};
 use super::error::Error;
 use super::special::{self, Handed};
-use super::{Context, Unknown, address, scalars};
+use super::{Context, MAX_PROBLEMS, Unknown, address, scalars};
 use crate::diagnostic::Diagnostic;
 use crate::hint;
 use crate::node::{Key, Node, Value, join};
@@ -99,18 +99,20 @@ fn note_unknown_keys(de: &De<'_>, fields: &[&'static str]) {
         .iter()
         .filter(|(key, _)| !fields.contains(&&*key.name) && !de.outer.is_some_and(|outer| outer.has(&key.name)));
     for (key, _) in unknown {
+        if de.context.unknown.borrow().len() >= MAX_PROBLEMS {
+            return;
+        }
         let mut known: Vec<&str> = fields.to_vec();
         let mut outer = de.outer;
         while let Some(more) = outer {
             known.extend(more.fields.iter().filter(|field| !field.starts_with(INLINE)));
             outer = more.next;
         }
-        let free = known.into_iter().filter(|field| de.node.get(field).is_none());
-        let free: Vec<&str> = free.collect();
+        let help = hint::unknown_key(&key.name, &known, |field| de.node.get(field).is_none());
         let diagnostic = Diagnostic::error(format!("unknown key {:?}", key.name))
             .at(&key.span)
             .path(de.node.path.clone())
-            .maybe_help(hint::did_you_mean(&key.name, free.iter().copied()));
+            .maybe_help(help);
         let unknown = Unknown { diagnostic, key: key.name.clone() };
         de.context.unknown.borrow_mut().entry(address(key)).or_insert(unknown);
     }

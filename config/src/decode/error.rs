@@ -94,8 +94,13 @@ impl Error {
 }
 
 impl de::Error for Error {
+    /// A reason, and after `; write` what to do.
     fn custom<T: fmt::Display>(message: T) -> Error {
-        Error::new(message.to_string())
+        let text = message.to_string();
+        match text.split_once("; write ") {
+            Some((reason, what)) => Error::new(reason).help(Some(format!("write {what}"))),
+            None => Error::new(text),
+        }
     }
 
     fn invalid_type(got: de::Unexpected<'_>, expected: &dyn de::Expected) -> Error {
@@ -112,7 +117,7 @@ impl de::Error for Error {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Error {
-        Error::new(format!("unknown key {field:?}")).help(hint::did_you_mean(field, expected.iter().copied()))
+        Error::new(format!("unknown key {field:?}")).help(hint::unknown_key(field, expected, |_| true))
     }
 
     fn missing_field(field: &'static str) -> Error {

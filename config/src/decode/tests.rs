@@ -85,8 +85,8 @@ fn scalars_are_decoded_as_strictly_as_the_collector_does() {
         ("s: 1.50", "s: expected a text, got the number 1.5 (put it in quotes: \"1.50\")"),
         ("s: [a]", "s: expected a text, got a list"),
         ("secret: 12", "secret: expected a text, got something else"),
-        ("d: 5", "d: a duration needs a unit; the Collector would take 5 as nanoseconds; write 5s for 5 seconds"),
-        ("d: '5'", "d: missing unit in duration \"5\"; write 5s for 5 seconds"),
+        ("d: 5", "d: a duration needs a unit; the Collector would take 5 as nanoseconds (write 5s for 5 seconds)"),
+        ("d: '5'", "d: missing unit in duration \"5\" (write 5s for 5 seconds)"),
         ("l: [a, 1]", "l[1]: expected a text, got the number 1 (put it in quotes: \"1\")"),
         ("m: {a: 1}", "m::a: expected a text, got the number 1 (put it in quotes: \"1\")"),
         ("m: []", "m: expected a map, got a list"),
@@ -153,7 +153,7 @@ fn every_problem_is_found_in_one_run_and_the_rest_is_decoded() {
             "5 expected a text, got the number 1",
             "5 expected a text, got the number 2",
             "6 unknown key \"b\"",
-            "8 a duration needs a unit; the Collector would take 5 as nanoseconds; write 5s for 5 seconds",
+            "8 a duration needs a unit; the Collector would take 5 as nanoseconds",
         ]
     );
     let value = value.unwrap();

@@ -102,18 +102,19 @@ impl Config {
         let (raw, problems) = raw.unwrap_or_default();
         found.extend(problems);
         let raw = raw.unwrap_or_default();
-        service.extensions = pipelines::extensions(raw.extensions.as_ref(), &sections, &mut found);
+        let graph = pipelines::Graph { sections: &sections, known };
+        service.extensions = pipelines::extensions(raw.extensions.as_ref(), &graph, &mut found);
         pipelines::read(
             raw.pipelines.as_ref(),
             service_node.as_ref().unwrap_or(&root),
-            &sections,
+            &graph,
             &mut service,
             &mut found,
         );
         if let Some(node) = &raw.telemetry {
             service.telemetry = telemetry::read(node, &mut found);
         }
-        for section in &mut sections {
+        for section in &sections {
             section.report_absent(&service, &mut found);
         }
         service.drop_absent(&sections);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::Service;
 use super::components::Declared;
-use super::known::Section;
+use super::known::{KnownComponents, Section};
 use crate::decode::{Spanned, decode};
 use crate::diagnostic::Diagnostic;
 use crate::hint;
@@ -89,10 +89,18 @@ struct Raw {
     exporters: Option<Node>,
 }
 
+/// What references can point to.
+pub(super) struct Graph<'a> {
+    /// What is declared.
+    pub(super) sections: &'a [Declared],
+    /// What could be.
+    pub(super) known: &'a KnownComponents,
+}
+
 /// The extensions to start.
 pub(super) fn extensions(
     node: Option<&Node>,
-    sections: &[Declared],
+    graph: &Graph<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Spanned<ComponentId>> {
     let ids = ids(node, found);
@@ -102,7 +110,7 @@ pub(super) fn extensions(
             found.push(id.warning(format!("extension {:?} is listed twice", id.to_string())));
             continue;
         }
-        check_reference(&id, Section::Extensions, "service::extensions", sections, found);
+        check_reference(&id, Section::Extensions, "service::extensions", graph, found);
         started.push(id);
     }
     started
@@ -112,7 +120,7 @@ pub(super) fn extensions(
 pub(super) fn read(
     node: Option<&Node>,
     above: &Node,
-    sections: &[Declared],
+    graph: &Graph<'_>,
     service: &mut Service,
     found: &mut Vec<Diagnostic>,
 ) {
@@ -133,7 +141,7 @@ pub(super) fn read(
             Err(problem) => (None, Some(problem)),
         };
         found.extend(problem.map(|problem| problem.at(&key.span).path(node.path.clone())));
-        let pipeline = pipeline(id, &key.span, node, sections, found);
+        let pipeline = pipeline(id, &key.span, node, graph, found);
         let Some(pipeline) = pipeline else { continue };
         let others = service.pipelines.iter().chain(&service.skipped);
         if let Some(first) = others.into_iter().find(|other| other.id == pipeline.id) {
@@ -158,7 +166,7 @@ fn pipeline(
     id: Option<PipelineId>,
     span: &Span,
     node: &Node,
-    sections: &[Declared],
+    graph: &Graph<'_>,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Pipeline> {
     let (raw, problems) = decode::<Raw>(node);
@@ -173,7 +181,10 @@ fn pipeline(
     .into_iter()
     .map(|(section, part)| {
         let ids = ids(part.as_ref(), found);
-        if ids.is_empty() && section != Section::Processors {
+        let is_list = part
+            .as_ref()
+            .is_none_or(|part| part.elements().is_empty() && matches!(part.value, Value::Seq(_) | Value::Null));
+        if ids.is_empty() && is_list && section != Section::Processors {
             let at = part.as_ref().map_or(span, |part| &part.span);
             found.push(
                 Diagnostic::error(format!("must have at least one {}", section.singular())).at(at).path(path.clone()),
@@ -185,7 +196,7 @@ fn pipeline(
                 found.push(repeated(section, &id, first, &path));
                 continue;
             }
-            check_reference(&id, section, &path, sections, found);
+            check_reference(&id, section, &path, graph, found);
             once.push(id);
         }
         once
@@ -210,25 +221,26 @@ fn check_reference(
     id: &Spanned<ComponentId>,
     section: Section,
     path: &str,
-    sections: &[Declared],
+    graph: &Graph<'_>,
     found: &mut Vec<Diagnostic>,
 ) {
-    if sections.iter().any(|declared| declared.section == section && declared.has(id)) {
+    let declared = |wanted: Section| graph.sections.iter().filter(move |declared| declared.section == wanted);
+    if declared(section).any(|declared| declared.has(id)) {
         return;
     }
-    let name = id.to_string();
+    let (name, key) = (id.to_string(), section.key());
     let text = format!("references {} {name:?} which is not configured", section.singular());
-    let own: Vec<String> =
-        sections.iter().filter(|declared| declared.section == section).flat_map(Declared::ids).collect();
-    let elsewhere = sections.iter().find(|declared| declared.has(id)).map(|declared| declared.section);
-    let help = match (hint::nearest(&name, own.iter().map(String::as_str)), elsewhere) {
-        (_, Some(other)) => format!(
-            "{name:?} is configured under {}; list it there, or configure one under {}",
-            other.key(),
-            section.key()
-        ),
-        (Some(near), None) => format!("did you mean {near:?}?"),
-        (None, None) => format!("add {name}: under {}", section.key()),
+    let own: Vec<String> = declared(section).flat_map(Declared::ids).collect();
+    let elsewhere = graph.sections.iter().find(|declared| declared.has(id)).map(|declared| declared.section.key());
+    let near = hint::nearest(&name, own.iter().map(String::as_str));
+    let near_type = hint::nearest(id.kind(), graph.known.of(section).iter().copied()).filter(|kind| *kind != id.kind());
+    let help = match (elsewhere, near, near_type) {
+        (Some(other), ..) => {
+            format!("{name:?} is configured under {other}; list it there, or configure one under {key}")
+        }
+        (_, Some(near), _) => format!("did you mean {near:?}?"),
+        (_, _, Some(kind)) => format!("did you mean {kind:?}? it must be added under {key} too"),
+        _ => format!("add {name}: under {key}"),
     };
     found.push(Diagnostic::error(text).at(&id.span).path(path).help(help));
 }
