@@ -2,6 +2,12 @@
 //!
 //! This folder translates and groups; it never talks to AWS, that is `cloudwatch`, and never queues, that is `sender`.
 
+mod delta;
 mod event;
+mod exponential;
+mod json;
+mod names;
+mod placeholders;
+mod units;
 
 pub use event::{Destination, EventRef, EventSink, MAX_DOCUMENT_BYTES};
