@@ -243,7 +243,8 @@ impl AwsEmfConfig {
                 found.push(tags.error(format!("the tag key {key:?} has {} bytes, allowed are 1 to 128", key.len())));
             }
             if !(1..=256).contains(&value.len()) {
-                let problem = format!("the value {value:?} of tag {key:?} has {} bytes, allowed are 1 to 256", value.len());
+                let problem =
+                    format!("the value {value:?} of tag {key:?} has {} bytes, allowed are 1 to 256", value.len());
                 found.push(tags.error(problem));
             }
             for text in [key, value].into_iter().filter(|text| !allowed.is_match(text)) {
@@ -259,7 +260,8 @@ impl AwsEmfConfig {
                 found.push(entry.warning("metric descriptor left out: it has no metric_name"));
             } else if !units::is_cloudwatch_unit(&entry.unit) {
                 let problem = format!("metric descriptor left out: CloudWatch has no unit {:?}", entry.unit);
-                let near = hint::nearest(&entry.unit, units::known_units()).map(|unit| format!("did you mean {unit:?}?"));
+                let near =
+                    hint::nearest(&entry.unit, units::known_units()).map(|unit| format!("did you mean {unit:?}?"));
                 found.push(entry.warning(problem).maybe_help(near));
             } else {
                 descriptors.insert(entry.metric_name.clone(), (entry.unit.clone(), entry.overwrite));

@@ -231,13 +231,19 @@ mod tests {
             (d.positive.to_vec(), d.negative.to_vec(), d.count)
         };
         kept.keep(&point(1, 2, &[1, 2, 3, 4], &[1]));
-        assert_eq!(difference(&mut kept, &point(1, 1, &[5, 2, 2, 3, 4], &[1, 7])), (vec![5, 1, 0, 0, 0], vec![0, 7], 13));
+        assert_eq!(
+            difference(&mut kept, &point(1, 1, &[5, 2, 2, 3, 4], &[1, 7])),
+            (vec![5, 1, 0, 0, 0], vec![0, 7], 13)
+        );
         // At scale 0 the indexes 1..=5 are 0, 1, 1, 2, 2.
         assert_eq!(difference(&mut kept, &point(0, 0, &[6, 4, 8], &[8])), (vec![1, 0, 1], vec![0], 2));
         // A finer scale, a lost bucket or a smaller count is a new beginning.
         assert_eq!(difference(&mut kept, &point(1, 0, &[90], &[])), (vec![90], vec![], 90));
         assert_eq!(difference(&mut kept, &point(1, 1, &[95], &[])), (vec![95], vec![], 95));
         assert_eq!(difference(&mut kept, &point(1, 1, &[5], &[])), (vec![5], vec![], 5));
-        assert_eq!(buckets(Previous::First(&mut kept), &point(0, 0, &[1], &[]), false, &mut out), Err(NoDifference::First));
+        assert_eq!(
+            buckets(Previous::First(&mut kept), &point(0, 0, &[1], &[]), false, &mut out),
+            Err(NoDifference::First)
+        );
     }
 }

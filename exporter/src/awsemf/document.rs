@@ -1,8 +1,8 @@
 //! The text of one EMF document, byte for byte as Go's `encoding/json` writes the reference's map: keys in byte order,
 //! and inside the metadata a fixed order of our own.
 
-use proto::number::{push_i64, push_json_f64, push_u64};
 use proto::MetricKind;
+use proto::number::{push_i64, push_json_f64, push_u64};
 
 use super::config::Version;
 use super::fields::Fields;

@@ -96,42 +96,78 @@ fn push_parts(h: &Exponential<'_>, values: &mut Vec<(f64, u64)>, parts: &mut Vec
 
 /// Lower bound, upper bound and count of every position, from the largest value to the smallest.
 fn buckets<'a>(h: &'a Exponential<'_>) -> impl Iterator<Item = (f64, f64, u64)> + 'a {
-    let scale = h.scale;
+    let base = base(h.scale);
     let positive = h.positive.iter().enumerate().rev().map(move |(i, count)| {
         let index = i64::from(h.positive_offset) + i as i64;
-        (bound(scale, index), bound(scale, index + 1), *count)
+        (power(base, index), power(base, index + 1), *count)
     });
     let zero = (h.zero_count > 0).then_some((0.0, 0.0, h.zero_count));
     let negative = h.negative.iter().enumerate().map(move |(i, count)| {
         let index = i64::from(h.negative_offset) + i as i64;
-        (-bound(scale, index + 1), -bound(scale, index), *count)
+        (-power(base, index + 1), -power(base, index), *count)
     });
     positive.chain(zero).chain(negative)
 }
 
-/// `base ^ index` with base `2 ^ (2 ^ -scale)`: `2 ^ (index / 2 ^ scale)`, exact whenever that exponent is whole.
-fn bound(scale: i32, index: i64) -> f64 {
-    if scale <= 0 {
-        // Beyond a shift of 62 every index but 0 and -1 is far out of range, and so is anything of this size.
-        let shift = scale.unsigned_abs().min(40);
-        return power_of_two(index.saturating_mul(1 << shift));
+/// `2 ^ (2 ^ -scale)`; infinite from scale -10 downwards.
+fn base(scale: i32) -> f64 {
+    match scale {
+        ..=0 => scale_by_power_of_two(1.0, 1 << scale.unsigned_abs().min(11)),
+        1 => 2f64.sqrt(),
+        _ => (std::f64::consts::LN_2 * scale_by_power_of_two(1.0, -i64::from(scale))).exp(),
     }
-    let scale = scale.min(62) as u32;
-    let whole = index >> scale;
-    let rest = index - (whole << scale);
-    if rest == 0 {
-        return power_of_two(whole);
-    }
-    let fraction = rest as f64 / (1u64 << scale) as f64;
-    fraction.exp2() * power_of_two(whole)
 }
 
-/// `2 ^ exponent`, infinite or 0 when out of range.
-fn power_of_two(exponent: i64) -> f64 {
-    let exponent = exponent.clamp(-1200, 1200) as i32;
-    // Two steps, so that subnormal results are reached without the factor itself underflowing.
-    let half = exponent / 2;
-    2f64.powi(half) * 2f64.powi(exponent - half)
+/// `base ^ index` with the roundings of Go's `math.Pow`: powers of the mantissa by squaring, the exponent kept apart,
+/// the inverse taken at the end. The error of the base grows with the index, so that another way would give other
+/// digits than the reference.
+fn power(base: f64, index: i64) -> f64 {
+    if base.is_infinite() {
+        return [0.0, 1.0, f64::INFINITY][(index.signum() + 1) as usize];
+    }
+    let (mut square, mut square_exponent) = mantissa_and_exponent(base);
+    let (mut mantissa, mut exponent) = (1.0, 0i64);
+    let mut left = index.unsigned_abs();
+    while left != 0 {
+        if square_exponent.abs() > 1 << 12 {
+            // Far out of range already; what is left only adds to that.
+            exponent += square_exponent;
+            break;
+        }
+        if left & 1 == 1 {
+            mantissa *= square;
+            exponent += square_exponent;
+        }
+        square *= square;
+        square_exponent *= 2;
+        if square < 0.5 {
+            square *= 2.0;
+            square_exponent -= 1;
+        }
+        left >>= 1;
+    }
+    if index < 0 { scale_by_power_of_two(1.0 / mantissa, -exponent) } else { scale_by_power_of_two(mantissa, exponent) }
+}
+
+/// A positive normal number as a mantissa from 0.5 to below 1 and a power of two.
+fn mantissa_and_exponent(value: f64) -> (f64, i64) {
+    const EXPONENT: u64 = 0x7ff << 52;
+    let bits = value.to_bits();
+    let exponent = ((bits & EXPONENT) >> 52) as i64 - 1022;
+    (f64::from_bits(bits & !EXPONENT | 1022 << 52), exponent)
+}
+
+/// `value * 2 ^ exponent`, infinite or 0 when out of range.
+fn scale_by_power_of_two(value: f64, exponent: i64) -> f64 {
+    // In steps, so that a factor neither overflows nor underflows before the result does.
+    let mut left = exponent.clamp(-2200, 2200) as i32;
+    let mut value = value;
+    while left != 0 {
+        let step = left.clamp(-1000, 1000);
+        value *= 2f64.powi(step);
+        left -= step;
+    }
+    value
 }
 
 #[cfg(test)]
@@ -209,7 +245,8 @@ mod tests {
     #[test]
     fn more_than_a_hundred_values_are_split_as_the_reference_does() {
         let (n60, n120, n100) = (numbered(60), numbered(120), numbered(100));
-        let h = Exponential { positive: &n60, zero_count: 2, negative: &n60, sum: 1000.0, min: -9e17, max: 9e17, ..EMPTY };
+        let h =
+            Exponential { positive: &n60, zero_count: 2, negative: &n60, sum: 1000.0, min: -9e17, max: 9e17, ..EMPTY };
         let summary = |h: &Exponential<'_>| -> Vec<(usize, u64, f64, f64, f64)> {
             parts(h).into_iter().map(|(v, _, max, min, count, sum)| (v.len(), count, sum, max, min)).collect()
         };

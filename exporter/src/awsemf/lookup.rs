@@ -80,9 +80,8 @@ impl Lookup {
         self.slots.clear();
         self.index.clear();
         self.resources.clear();
-        self.resources.extend(
-            tables.resources.iter().map(|r| caches.resources.get(tables, r.attrs, &settings.namespace)),
-        );
+        self.resources
+            .extend(tables.resources.iter().map(|r| caches.resources.get(tables, r.attrs, &settings.namespace)));
         self.scopes.clear();
         self.scopes.extend(tables.scopes.iter().map(|scope| caches.names.intern(tables.str(scope.name))));
         self.metrics.clear();

@@ -23,6 +23,8 @@ mod resource;
 mod selection;
 mod session;
 mod slab;
+#[cfg(test)]
+mod tests;
 mod translator;
 mod units;
 

@@ -45,13 +45,8 @@ pub(crate) struct OwnNames {
 impl Names {
     pub(crate) fn new() -> Names {
         let none = NameId(0);
-        let own = OwnNames {
-            aws: none,
-            cloudwatch_metrics: none,
-            timestamp: none,
-            version: none,
-            prom_metric_type: none,
-        };
+        let own =
+            OwnNames { aws: none, cloudwatch_metrics: none, timestamp: none, version: none, prom_metric_type: none };
         let mut names =
             Names { symbols: Symbols::default(), fields: Vec::new(), ranks: Vec::new(), sorted: Vec::new(), own };
         names.intern("");

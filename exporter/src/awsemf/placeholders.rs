@@ -93,7 +93,6 @@ impl Template {
     }
 }
 
-
 fn value_of<'a>(which: usize, attribute: &impl Fn(&str) -> Option<&'a str>) -> Option<&'a str> {
     let (_, first, second) = PLACEHOLDERS[which];
     attribute(first).or_else(|| attribute(second)).filter(|value| !value.is_empty())
@@ -116,7 +115,12 @@ mod tests {
             ("/a/{ClusterName}/p", &[("aws.ecs.cluster.name", "x"), ("ClusterName", "test")], &[], "/a/test/p"),
             ("{TaskDefinitionFamily}-{TaskId}", &[("TaskId", "id"), ("aws.ecs.task.family", "fam")], &[], "fam-id"),
             ("i/{ContainerInstanceId}", &[("aws.ecs.container.instance.id", "c")], &[], "i/c"),
-            ("{NodeName}{PodName}{ServiceName}", &[("k8s.node.name", "n"), ("pod", "p"), ("service.name", "s")], &[], "nps"),
+            (
+                "{NodeName}{PodName}{ServiceName}",
+                &[("k8s.node.name", "n"), ("pod", "p"), ("service.name", "s")],
+                &[],
+                "nps",
+            ),
             ("{ClusterName}", &[("ClusterName", ""), ("aws.ecs.cluster.name", "other")], &[], "undefined"),
             ("{WrongKey}{{TaskId}}{", &[("TaskId", "t")], &[], "{WrongKey}{t}{"),
             ("g-{TaskId}", &[], &[("TaskId", "fromlabel")], "g-fromlabel"),

@@ -154,7 +154,9 @@ impl Plans {
         let plan = self.series.at(series);
         let known = match quantile {
             None => plan.event,
-            Some((bits, _)) => plan.quantiles.iter().find(|(known, _)| *known == bits).map_or(NO_EVENT, |found| found.1),
+            Some((bits, _)) => {
+                plan.quantiles.iter().find(|(known, _)| *known == bits).map_or(NO_EVENT, |found| found.1)
+            }
         };
         if known != NO_EVENT {
             return known;

@@ -2,8 +2,7 @@
 
 use proto::points::Point;
 use proto::{
-    Batch, ExponentialPoint, HistogramPoint, MetricKind, NumberPoint, NumberValue, Quantile, SummaryPoint,
-    Temporality,
+    Batch, ExponentialPoint, HistogramPoint, MetricKind, NumberPoint, NumberValue, Quantile, SummaryPoint, Temporality,
 };
 
 use super::cumulative::{self, NoDifference, Totals};

@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 
-use processor::metric_declaration::{
-    DimensionSet, MaskId, SelectorMemo, marked_dimension_sets, undeclared,
-};
+use processor::metric_declaration::{DimensionSet, MaskId, SelectorMemo, marked_dimension_sets, undeclared};
 use proto::{Selection, Tables};
 
 use super::config::TranslationSettings;

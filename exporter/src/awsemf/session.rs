@@ -4,8 +4,10 @@
 use config::{Diagnostic, Spanned};
 use serde::Deserialize;
 
+use crate::sender::SenderConfig;
+
 /// Keys at the level of the exporter, as in the reference.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct AwsSessionConfig {
     /// Idle connections kept to the service.
@@ -30,6 +32,9 @@ pub struct AwsSessionConfig {
     pub role_arn: Spanned<String>,
     /// External id for `role_arn`.
     pub external_id: Spanned<String>,
+    /// `sending_queue`, `retry_on_failure` and `timeout`. Here because a section can take in one other.
+    #[serde(rename = "<inline sender>")]
+    pub sender: SenderConfig,
 }
 
 impl Default for AwsSessionConfig {
@@ -46,6 +51,7 @@ impl Default for AwsSessionConfig {
             resource_arn: Spanned::default(),
             role_arn: Spanned::default(),
             external_id: Spanned::default(),
+            sender: SenderConfig::default(),
         }
     }
 }

@@ -137,8 +137,7 @@ impl Translator {
     fn read(&mut self, batch: &Batch, now: Now) {
         // Declarations of our own win over the marks of a processor.
         let marked = batch.meta.selection.as_deref().filter(|_| self.settings.declarations.is_empty());
-        let selections =
-            marked.map(|marks| self.caches.selections.of_marks(&batch.tables, marks)).unwrap_or_default();
+        let selections = marked.map(|marks| self.caches.selections.of_marks(&batch.tables, marks)).unwrap_or_default();
         let column = |points: fn(&Selection) -> &Vec<u32>| Marks {
             points: marked.map_or(&[], |marks| points(marks)),
             selections: &selections,
@@ -218,14 +217,7 @@ impl Translator {
     }
 
     /// Writes rows as one event, or as several when it would be too long.
-    fn write_event(
-        &mut self,
-        index: usize,
-        event: u32,
-        rows: &[Chosen],
-        now: Now,
-        sink: &mut dyn EventSink,
-    ) -> u64 {
+    fn write_event(&mut self, index: usize, event: u32, rows: &[Chosen], now: Now, sink: &mut dyn EventSink) -> u64 {
         let points = rows.iter().map(|one| one.row.points).sum();
         let (group, _) = self.rows.rows_of(index);
         let caches = &self.caches;
@@ -238,9 +230,8 @@ impl Translator {
                 self.directives.push(directive);
             }
         }
-        self.directives.sort_unstable_by(|a, b| {
-            plan.directives[*a as usize].order.cmp(&plan.directives[*b as usize].order)
-        });
+        self.directives
+            .sort_unstable_by(|a, b| plan.directives[*a as usize].order.cmp(&plan.directives[*b as usize].order));
         let document = Document {
             version: self.settings.version,
             names: &caches.names,
@@ -269,12 +260,8 @@ impl Translator {
             }
             return 0;
         }
-        let event = EventRef {
-            destination: &plan.destination,
-            timestamp_ms: group.time_ms,
-            document: &self.document,
-            points,
-        };
+        let event =
+            EventRef { destination: &plan.destination, timestamp_ms: group.time_ms, document: &self.document, points };
         match sink.event(event) {
             Ok(()) => u64::from(points),
             Err(reason) => {

@@ -53,9 +53,14 @@ pub fn compile(list: &[Spanned<DeclarationConfig>]) -> Built<Declarations> {
         declarations.push(declaration);
     }
     if let (Some(first), true) = (list.first(), declarations.is_empty()) {
-        let all = if list.len() == 1 { "the only metric declaration is invalid" } else { "all metric declarations are invalid" };
+        let all = if list.len() == 1 {
+            "the only metric declaration is invalid"
+        } else {
+            "all metric declarations are invalid"
+        };
         found.push(
-            first.error(format!("{all}, so no metric would be selected"))
+            first
+                .error(format!("{all}, so no metric would be selected"))
                 .help("correct one of them, or remove the key to publish every metric under all its labels"),
         );
     }
@@ -106,10 +111,16 @@ fn bad_regex(text: &Spanned<String>, what: &str, error: &GoRegexError) -> Diagno
 
 fn label_matcher(config: &Spanned<LabelMatcherConfig>) -> Result<LabelMatcher, (String, Option<String>)> {
     if config.label_names.is_empty() {
-        return Err(("label matcher must have at least one label name specified".to_owned(), Some("add label_names".to_owned())));
+        return Err((
+            "label matcher must have at least one label name specified".to_owned(),
+            Some("add label_names".to_owned()),
+        ));
     }
     if config.regex.is_empty() {
-        return Err(("regex not specified for label matcher".to_owned(), Some("add regex; `.*` accepts every value".to_owned())));
+        return Err((
+            "regex not specified for label matcher".to_owned(),
+            Some("add regex; `.*` accepts every value".to_owned()),
+        ));
     }
     let regex = GoRegex::new(&config.regex)
         .map_err(|error| (format!("{:?} is not a regular expression: {error}", config.regex.value), None))?;
@@ -128,7 +139,10 @@ fn dimension_sets(sets: &[Spanned<Vec<String>>], found: &mut Vec<Diagnostic>) ->
         names.sort_unstable();
         names.dedup();
         if names.len() > MAX_DIMENSIONS {
-            let problem = format!("dimension set left out: it has {} names and CloudWatch takes at most {MAX_DIMENSIONS}", names.len());
+            let problem = format!(
+                "dimension set left out: it has {} names and CloudWatch takes at most {MAX_DIMENSIONS}",
+                names.len()
+            );
             found.push(set.warning(problem).help("split it, or leave names out"));
         } else if !kept.contains(&names) {
             kept.push(names);

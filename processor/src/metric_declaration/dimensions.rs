@@ -53,7 +53,7 @@ pub fn undeclared(labels: &[&str], rollup: Rollup) -> DimensionSets {
 }
 
 /// With declarations: those of the declared sets whose names are all labels, then the rollup, each set once.
-pub fn declared<'a>(
+pub(super) fn declared<'a>(
     sets: impl IntoIterator<Item = &'a DimensionSet>,
     labels: &[&str],
     rollup: Rollup,

@@ -20,8 +20,8 @@ pub use config::{DeclarationConfig, LabelMatcherConfig, compile};
 pub use dimensions::{DimensionSet, DimensionSets, MAX_DIMENSIONS, Rollup, SCOPE_LABEL, undeclared};
 pub use explain::{DeclarationVerdict, Explanation};
 pub use mask::DeclarationMask;
-pub use selector::{MaskId, SelectorMemo};
 use selector::Selectors;
+pub use selector::{MaskId, SelectorMemo};
 
 /// Compiled declarations. Immutable; what is remembered between questions is with who asks ([`SelectorMemo`]).
 #[derive(Debug)]
