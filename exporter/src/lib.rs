@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod awsemf;
+pub mod cloudwatch;
 pub mod sender;
 
 use std::borrow::Cow;

@@ -1,0 +1,370 @@
+//! Events into `PutLogEvents` bodies within the service's limits: 1 MiB (26 bytes counted per event), 10,000 events,
+//! 24 hours, in order of time. Escapes each document once, straight into the body. Sends nothing.
+
+use std::mem;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use super::escape::escape_into;
+use super::request::{Lines, PutRequest, Request};
+use crate::awsemf::{Destination, EventRef, EventSink};
+
+/// Bytes of a request as the service counts them.
+const MAX_REQUEST_BYTES: usize = 1_048_576;
+/// Bytes that the service counts for an event beside its message.
+const EVENT_OVERHEAD_BYTES: usize = 26;
+/// Events of a request.
+const MAX_EVENTS: usize = 10_000;
+/// Span between the first and the last event of a request.
+const MAX_SPAN_MS: i64 = 24 * 3_600_000;
+/// The service leaves out events older than this.
+pub const MAX_AGE_MS: i64 = 14 * 24 * 3_600_000;
+/// The service leaves out events further in the future than this.
+pub const MAX_AHEAD_MS: i64 = 2 * 3_600_000;
+
+/// Collects the events of one batch. Use: [`Batcher::begin`], events, [`Batcher::finish`].
+pub struct Batcher {
+    mode: Mode,
+    now_ms: i64,
+    done: Vec<Request>,
+}
+
+enum Mode {
+    CloudWatch {
+        /// By number of the destination.
+        open: HashMap<u32, usize>,
+        /// In order of first appearance.
+        bodies: Vec<Body>,
+        /// Typical size of a body, so that it is rarely moved while it grows.
+        typical_bytes: usize,
+    },
+    Lines {
+        text: Vec<u8>,
+        points: u64,
+    },
+}
+
+/// A body that is being written.
+struct Body {
+    destination: Destination,
+    text: Vec<u8>,
+    /// Where the first event starts.
+    head: usize,
+    events: Vec<Event>,
+    /// Size as the service counts it.
+    counted_bytes: usize,
+    first_ms: i64,
+    last_ms: i64,
+    sorted: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Event {
+    timestamp_ms: i64,
+    start: u32,
+    end: u32,
+    points: u32,
+}
+
+impl Batcher {
+    pub(super) fn cloudwatch() -> Batcher {
+        let mode = Mode::CloudWatch { open: HashMap::new(), bodies: Vec::new(), typical_bytes: 4096 };
+        Batcher { mode, now_ms: 0, done: Vec::new() }
+    }
+
+    pub(super) fn lines() -> Batcher {
+        Batcher { mode: Mode::Lines { text: Vec::new(), points: 0 }, now_ms: 0, done: Vec::new() }
+    }
+
+    /// Starts a batch; `now_ms` (Unix milliseconds) decides which events are too old or too new.
+    pub fn begin(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+    }
+
+    /// Ends the batch and appends its requests to `out`; requests of one stream are in the order of its events.
+    pub fn finish(&mut self, out: &mut Vec<Request>) {
+        out.append(&mut self.done);
+        match &mut self.mode {
+            Mode::CloudWatch { open, bodies, typical_bytes } => {
+                open.clear();
+                for body in bodies.drain(..).filter(|body| !body.events.is_empty()) {
+                    *typical_bytes = (*typical_bytes * 7 + body.text.len()) / 8;
+                    out.push(body.into_request());
+                }
+            }
+            Mode::Lines { text, points } if !text.is_empty() => {
+                out.push(lines(text, points));
+            }
+            Mode::Lines { .. } => {}
+        }
+    }
+}
+
+impl EventSink for Batcher {
+    fn event(&mut self, event: EventRef<'_>) -> Result<(), &'static str> {
+        match &mut self.mode {
+            Mode::Lines { text, points } => {
+                text.extend_from_slice(event.document);
+                text.push(b'\n');
+                *points += u64::from(event.points);
+                if text.len() >= MAX_REQUEST_BYTES {
+                    self.done.push(lines(text, points));
+                }
+                Ok(())
+            }
+            Mode::CloudWatch { open, bodies, typical_bytes } => {
+                admit(&event, self.now_ms)?;
+                let id = event.destination.id;
+                let at = *open.entry(id).or_insert_with(|| {
+                    bodies.push(Body::new(event.destination, *typical_bytes));
+                    bodies.len() - 1
+                });
+                let body = &mut bodies[at];
+                if !body.has_room(&event) {
+                    let full = mem::replace(body, Body::new(event.destination, *typical_bytes));
+                    *typical_bytes = (*typical_bytes * 7 + full.text.len()) / 8;
+                    self.done.push(full.into_request());
+                }
+                bodies[at].push(&event);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether the service would take the event.
+fn admit(event: &EventRef<'_>, now_ms: i64) -> Result<(), &'static str> {
+    if event.document.len() + EVENT_OVERHEAD_BYTES > MAX_REQUEST_BYTES {
+        return Err("event_too_large");
+    }
+    if now_ms.saturating_sub(event.timestamp_ms) > MAX_AGE_MS {
+        return Err("too_old");
+    }
+    if event.timestamp_ms.saturating_sub(now_ms) > MAX_AHEAD_MS {
+        return Err("too_new");
+    }
+    Ok(())
+}
+
+fn lines(text: &mut Vec<u8>, points: &mut u64) -> Request {
+    Request::Lines(Lines { text: Bytes::from(mem::take(text)), points: mem::take(points) })
+}
+
+impl Body {
+    fn new(destination: &Destination, expected_bytes: usize) -> Body {
+        let mut text = Vec::with_capacity(expected_bytes + expected_bytes / 8);
+        text.extend_from_slice(b"{\"logGroupName\":\"");
+        escape_into(&mut text, destination.group.as_bytes());
+        text.extend_from_slice(b"\",\"logStreamName\":\"");
+        escape_into(&mut text, destination.stream.as_bytes());
+        text.extend_from_slice(b"\",\"logEvents\":[");
+        let head = text.len();
+        Body {
+            destination: destination.clone(),
+            text,
+            head,
+            events: Vec::new(),
+            counted_bytes: 0,
+            first_ms: i64::MAX,
+            last_ms: i64::MIN,
+            sorted: true,
+        }
+    }
+
+    fn has_room(&self, event: &EventRef<'_>) -> bool {
+        let t = event.timestamp_ms;
+        self.events.is_empty()
+            || self.events.len() < MAX_EVENTS
+                && self.counted_bytes + event.document.len() + EVENT_OVERHEAD_BYTES <= MAX_REQUEST_BYTES
+                && t.saturating_sub(self.first_ms) <= MAX_SPAN_MS
+                && self.last_ms.saturating_sub(t) <= MAX_SPAN_MS
+    }
+
+    fn push(&mut self, event: &EventRef<'_>) {
+        if !self.events.is_empty() {
+            self.text.push(b',');
+        }
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(b"{\"timestamp\":");
+        self.text.extend_from_slice(itoa::Buffer::new().format(event.timestamp_ms).as_bytes());
+        self.text.extend_from_slice(b",\"message\":\"");
+        escape_into(&mut self.text, event.document);
+        self.text.extend_from_slice(b"\"}");
+        let t = event.timestamp_ms;
+        self.sorted &= t >= self.last_ms;
+        self.first_ms = self.first_ms.min(t);
+        self.last_ms = self.last_ms.max(t);
+        self.counted_bytes += event.document.len() + EVENT_OVERHEAD_BYTES;
+        self.events.push(Event { timestamp_ms: t, start, end: self.text.len() as u32, points: event.points });
+    }
+
+    fn into_request(mut self) -> Request {
+        if !self.sorted {
+            self.sort();
+        }
+        self.text.extend_from_slice(b"]}");
+        if self.text.capacity() > self.text.len() + self.text.len() / 4 {
+            self.text.shrink_to_fit();
+        }
+        Request::Put(PutRequest {
+            group: Arc::clone(&self.destination.group),
+            stream: Arc::clone(&self.destination.stream),
+            body: Bytes::from(self.text),
+            points: self.events.iter().map(|e| u64::from(e.points)).sum(),
+            event_points: self.events.iter().map(|e| e.points).collect(),
+            lane: u64::from(self.destination.id),
+        })
+    }
+
+    /// Writes the events again in order of time; those of one time keep their order.
+    fn sort(&mut self) {
+        self.events.sort_by_key(|e| e.timestamp_ms);
+        let mut text = Vec::with_capacity(self.text.len() + 2);
+        text.extend_from_slice(&self.text[..self.head]);
+        for (i, event) in self.events.iter().enumerate() {
+            if i > 0 {
+                text.push(b',');
+            }
+            text.extend_from_slice(&self.text[event.start as usize..event.end as usize]);
+        }
+        self.text = text;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: i64 = 1_700_000_000_000;
+
+    fn destination(id: u32) -> Destination {
+        Destination { id, group: format!("/group \"{id}\"").into(), stream: "s".into() }
+    }
+
+    fn run(events: &[(u32, i64, String)]) -> (Vec<PutRequest>, Vec<&'static str>) {
+        let mut batcher = Batcher::cloudwatch();
+        batcher.begin(NOW);
+        let mut refused = Vec::new();
+        for (id, t, document) in events {
+            let destination = destination(*id);
+            let event =
+                EventRef { destination: &destination, timestamp_ms: *t, document: document.as_bytes(), points: 3 };
+            refused.extend(batcher.event(event).err());
+        }
+        let mut out = Vec::new();
+        batcher.finish(&mut out);
+        let puts = out.into_iter().map(|r| match r {
+            Request::Put(put) => put,
+            Request::Lines(_) => panic!("lines for CloudWatch"),
+        });
+        (puts.collect(), refused)
+    }
+
+    /// Events of a body, after checking all that the service checks.
+    fn events(put: &PutRequest) -> Vec<(i64, String)> {
+        let body: serde_json::Value = serde_json::from_slice(&put.body).unwrap();
+        assert_eq!(body["logGroupName"], *put.group);
+        assert_eq!(body["logStreamName"], *put.stream);
+        let events: Vec<(i64, String)> = body["logEvents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| (e["timestamp"].as_i64().unwrap(), e["message"].as_str().unwrap().to_owned()))
+            .collect();
+        assert!(events.is_sorted_by_key(|e| e.0), "chronological");
+        assert!(events.len() <= 10_000 && !events.is_empty());
+        assert!(events.iter().map(|e| e.1.len() + 26).sum::<usize>() <= 1_048_576);
+        assert!(events[events.len() - 1].0 - events[0].0 <= 86_400_000);
+        assert_eq!(put.event_points.len(), events.len());
+        assert_eq!(put.points, 3 * events.len() as u64);
+        events
+    }
+
+    #[test]
+    fn a_request_is_filled_to_the_last_byte_and_no_further() {
+        let document = "x".repeat(524_288 - 26);
+        let (puts, _) = run(&[(0, NOW, document.clone()), (0, NOW, document.clone()), (0, NOW, "y".into())]);
+        assert_eq!(puts.iter().map(|p| events(p).len()).collect::<Vec<_>>(), [2, 1]);
+        let (puts, refused) = run(&[(0, NOW, "x".repeat(1_048_550)), (0, NOW, "x".repeat(1_048_551))]);
+        assert_eq!((puts.len(), refused), (1, vec!["event_too_large"]));
+    }
+
+    #[test]
+    fn a_request_has_at_most_ten_thousand_events() {
+        let all: Vec<_> = (0..10_001).map(|i| (0, NOW, format!("{i}"))).collect();
+        let (puts, _) = run(&all);
+        assert_eq!(puts.iter().map(|p| events(p).len()).collect::<Vec<_>>(), [10_000, 1]);
+    }
+
+    #[test]
+    fn a_request_spans_at_most_a_day_in_both_directions() {
+        let day = 86_400_000;
+        let e = |t: i64| (0, t, "d".to_owned());
+        let (puts, _) = run(&[e(NOW - day), e(NOW), e(NOW + 1)]);
+        assert_eq!(puts.iter().map(|p| events(p).len()).collect::<Vec<_>>(), [2, 1]);
+        let (puts, _) = run(&[e(NOW), e(NOW - day), e(NOW - day - 1)]);
+        assert_eq!(puts.iter().map(|p| events(p).len()).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn events_outside_of_the_accepted_window_are_left_out_alone() {
+        let e = |t: i64| (0, t, "d".to_owned());
+        let (puts, refused) = run(&[
+            e(NOW - MAX_AGE_MS - 1),
+            e(NOW - MAX_AGE_MS),
+            e(NOW + MAX_AHEAD_MS),
+            e(NOW + MAX_AHEAD_MS + 1),
+            e(i64::MIN),
+            e(i64::MAX),
+        ]);
+        assert_eq!(refused, ["too_old", "too_new", "too_old", "too_new"]);
+        assert_eq!(puts.len(), 2);
+    }
+
+    #[test]
+    fn lines_are_the_documents_as_they_are() {
+        let mut batcher = Batcher::lines();
+        batcher.begin(NOW);
+        let destination = destination(0);
+        for document in ["{\"a\":1}", "{\"b\":\"\\n\"}"] {
+            let event = EventRef { destination: &destination, timestamp_ms: 0, document: document.as_bytes(), points: 1 };
+            batcher.event(event).unwrap();
+        }
+        let mut out = Vec::new();
+        batcher.finish(&mut out);
+        let [Request::Lines(lines)] = &out[..] else { panic!("{out:?}") };
+        assert_eq!(lines.text, "{\"a\":1}\n{\"b\":\"\\n\"}\n");
+        assert_eq!(lines.points, 2);
+        batcher.finish(&mut out);
+        assert_eq!(out.len(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn requests_are_valid_and_hold_every_event_once_in_order(
+            input in proptest::collection::vec(
+                (0u32..3, -200_000_000i64..5_000_000, prop_oneof![Just(20usize), Just(300_000)]), 1..60),
+        ) {
+            let all: Vec<_> = input
+                .iter()
+                .enumerate()
+                .map(|(i, (id, t, len))| (*id, NOW + t, format!("{i:0len$}", len = *len)))
+                .collect();
+            let (puts, refused) = run(&all);
+            prop_assert!(refused.is_empty());
+            for id in 0..3 {
+                let mut got: Vec<_> =
+                    puts.iter().filter(|p| p.lane == u64::from(id)).flat_map(events).collect();
+                let mut want: Vec<_> =
+                    all.iter().filter(|e| e.0 == id).map(|e| (e.1, e.2.clone())).collect();
+                got.sort();
+                want.sort();
+                prop_assert_eq!(got, want);
+            }
+        }
+    }
+}
