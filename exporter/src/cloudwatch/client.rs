@@ -80,7 +80,10 @@ impl CloudWatch {
         }
         Outcome::Retry {
             after: None,
-            error: format!("log stream {:?} of group {:?} does not appear after its creation", request.stream, request.group),
+            error: format!(
+                "log stream {:?} of group {:?} does not appear after its creation",
+                request.stream, request.group
+            ),
         }
     }
 
@@ -217,7 +220,10 @@ fn rejected_points(
     let rejected = [("too_old", points(0..old)), ("expired", points(old..expired)), ("too_new", points(new..all))];
     for (reason, points) in rejected.iter().filter(|r| r.1 > 0) {
         tracing::warn!(
-            group = &*request.group, stream = &*request.stream, points, reason,
+            group = &*request.group,
+            stream = &*request.stream,
+            points,
+            reason,
             "CloudWatch Logs left out events of a request"
         );
     }

@@ -1,0 +1,289 @@
+//! The CloudWatch Logs target and the sender against the scripted AWS, with plain documents.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use exporter::awsemf::{Destination, EventRef, EventSink};
+use exporter::cloudwatch::{Batcher, CloudWatchSettings, Request, Target};
+use exporter::sender::{Counts, Sender, SenderSettings};
+use exporter::{Encoded, Encoder, Exporter, ExporterNode, Outcome};
+use proto::{Batch, BoxFuture, BuildContext, NumberPoint, NumberValue};
+use tests::fake::{ACCESS_KEY, SECRET_KEY};
+use tests::{FakeAws, Fault, World, wait_until};
+
+/// Writes each point as a document: its value is the age in ms, its metric the number of its stream.
+struct Plain {
+    target: Arc<Target>,
+}
+
+struct PlainEncoder(Batcher);
+
+impl Exporter for Plain {
+    type Encoder = PlainEncoder;
+    fn start(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.target.start()
+    }
+    fn encoder(&self) -> PlainEncoder {
+        PlainEncoder(self.target.batcher())
+    }
+    fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {
+        self.target.send(request)
+    }
+}
+
+impl Encoder for PlainEncoder {
+    type Request = Request;
+    fn encode(&mut self, batch: &Batch, out: &mut Vec<Request>) -> Encoded {
+        let mut encoded = Encoded::default();
+        self.0.begin(now_ms());
+        for point in &batch.numbers {
+            let NumberValue::Int(age_ms) = point.value else { panic!("an age") };
+            let stream = format!("stream-{}", point.metric);
+            let destination = Destination { id: point.metric, group: "/test/group".into(), stream: stream.into() };
+            let document = format!("{{\"text\":\"\\\"quoted\\\"\",\"number\":{}}}", point.time_unix_nano);
+            let event = EventRef {
+                destination: &destination,
+                timestamp_ms: now_ms() - age_ms,
+                document: document.as_bytes(),
+                points: 1,
+            };
+            match self.0.event(event) {
+                Ok(()) => encoded.kept += 1,
+                Err(reason) => encoded.dropped.push((reason.into(), 1)),
+            }
+        }
+        self.0.finish(out);
+        encoded
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// Points of the streams and ages given.
+fn batch(points: &[(u32, i64)]) -> Arc<Batch> {
+    let numbers = points.iter().enumerate().map(|(number, (stream, age_ms))| NumberPoint {
+        metric: *stream,
+        attrs: Default::default(),
+        time_unix_nano: number as u64,
+        start_unix_nano: 0,
+        value: NumberValue::Int(*age_ms),
+        flags: 0,
+        exemplars: Default::default(),
+    });
+    Arc::new(Batch { numbers: numbers.collect(), ..Batch::default() })
+}
+
+struct Run {
+    aws: FakeAws,
+    sender: Sender<Plain>,
+    context: BuildContext,
+}
+
+fn context(environment: Vec<(&'static str, String)>) -> BuildContext {
+    let keys = [
+        ("AWS_REGION", "us-west-2".to_owned()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+    ];
+    let all: Vec<_> = keys.into_iter().chain(environment).collect();
+    BuildContext {
+        env: Arc::new(move |name| all.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| v.clone())),
+        ..BuildContext::for_test("awsemf")
+    }
+}
+
+async fn run(change: impl FnOnce(&mut CloudWatchSettings)) -> Run {
+    let aws = FakeAws::start(World::default()).await;
+    let context = context(vec![]);
+    let mut settings = CloudWatchSettings {
+        endpoint: aws.url(),
+        user_agent: "otelcol-ecs/test (awsemf)".to_owned(),
+        ..CloudWatchSettings::default()
+    };
+    change(&mut settings);
+    let mut sending = SenderSettings::default();
+    sending.retry.initial_interval = Duration::from_millis(5);
+    sending.retry.max_interval = Duration::from_millis(20);
+    let target = Arc::new(Target::cloudwatch(settings, &context));
+    let sender = Sender::new(Plain { target }, sending, &context);
+    sender.start().await.unwrap();
+    Run { aws, sender, context }
+}
+
+impl Run {
+    async fn export(&self, points: &[(u32, i64)]) {
+        self.sender.export(batch(points)).await.unwrap();
+    }
+
+    async fn settled(&self) -> Counts {
+        let settled = || Some(self.sender.counts()).filter(|counts| counts.queued == 0);
+        let counts = wait_until("all points settled", Duration::from_secs(20), settled).await;
+        assert_eq!(counts.received, counts.sent + counts.dropped_total());
+        assert_eq!(counts.sent, self.aws.accepted_events());
+        counts
+    }
+
+    async fn delivers(&self, points: &[(u32, i64)]) {
+        let before = self.aws.accepted_events();
+        self.export(points).await;
+        let counts = self.settled().await;
+        assert_eq!(self.aws.accepted_events() - before, points.len() as u64, "{counts:?}");
+    }
+}
+
+#[tokio::test]
+async fn events_arrive_as_they_are_in_groups_and_streams_made_on_demand() {
+    let run = run(|s| {
+        s.log_retention_days = 7;
+        s.tags = [("team".to_owned(), "a".to_owned())].into();
+    })
+    .await;
+    run.delivers(&[(1, 50), (2, 0), (1, 100), (1, 0)]).await;
+    let events = run.aws.events();
+    let numbers = |stream: &str| {
+        let of = events.iter().filter(|e| e.stream == stream);
+        of.map(|e| e.json()["number"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers("stream-1"), [2, 0, 3], "in order of time");
+    assert_eq!(numbers("stream-2"), [1]);
+    assert_eq!(events[0].json()["text"], "\"quoted\"");
+    let groups = run.aws.groups();
+    assert_eq!((groups[0].name.as_str(), groups[0].retention_days), ("/test/group", Some(7)));
+    assert_eq!(groups[0].tags["team"], "a");
+    let put = run.aws.calls_of("PutLogEvents").pop().unwrap();
+    assert_eq!(put.headers["x-amzn-logs-format"], "json/emf");
+    let agent = put.headers["user-agent"].to_str().unwrap();
+    assert!(agent.starts_with("aws-sdk-rust") && agent.ends_with(" otelcol-ecs/test (awsemf)"), "{agent}");
+    let seconds = run.context.telemetry.families();
+    assert!(seconds.iter().any(|f| f.name == "otelcol_ecs_api_duration_seconds"));
+}
+
+#[tokio::test]
+async fn many_streams_of_a_new_group_create_it_once() {
+    let run = run(|_| {}).await;
+    let points: Vec<_> = (0..20).map(|stream| (stream, 0)).collect();
+    run.delivers(&points).await;
+    assert_eq!(run.aws.groups()[0].streams.len(), 20);
+    assert!(run.aws.calls_of("CreateLogGroup").iter().filter(|c| c.succeeded()).count() == 1);
+}
+
+#[tokio::test]
+async fn a_stream_or_group_deleted_behind_our_back_is_made_again() {
+    let run = run(|s| s.log_retention_days = 3).await;
+    run.delivers(&[(1, 0)]).await;
+    run.aws.delete_stream("/test/group", "stream-1");
+    run.delivers(&[(1, 0)]).await;
+    run.aws.delete_group("/test/group");
+    run.delivers(&[(1, 0), (2, 0)]).await;
+    assert_eq!(run.aws.groups()[0].retention_days, Some(3));
+}
+
+#[tokio::test]
+async fn a_failing_retention_call_costs_no_event() {
+    let run = run(|s| s.log_retention_days = 3).await;
+    run.aws.fault(Fault::deny("PutRetentionPolicy").always());
+    run.delivers(&[(1, 0), (2, 0)]).await;
+    assert_eq!(run.aws.groups()[0].retention_days, None);
+}
+
+#[tokio::test]
+async fn throttling_server_errors_and_lost_connections_are_retried() {
+    for fault in [
+        Fault::throttle("PutLogEvents").times(20),
+        Fault::broken("PutLogEvents", 500).times(7),
+        Fault::broken("PutLogEvents", 503).times(7),
+        Fault::drop("PutLogEvents").times(4),
+        Fault::refuse("PutLogEvents", 400, "ExpiredTokenException").times(3),
+        Fault::refuse("PutLogEvents", 400, "SomethingNewException").times(3),
+        Fault::throttle("CreateLogStream").times(3),
+        Fault::broken("CreateLogGroup", 500).times(3),
+        Fault::deny("PutLogEvents").times(4),
+        Fault::deny("CreateLogGroup").times(4),
+    ] {
+        let run = run(|s| s.max_retries = 1).await;
+        run.aws.fault(fault);
+        run.delivers(&[(1, 0), (2, 0), (2, 5)]).await;
+    }
+}
+
+#[tokio::test]
+async fn an_invalid_request_is_dropped_and_counted_and_the_next_one_is_sent() {
+    let run = run(|_| {}).await;
+    run.delivers(&[(1, 0)]).await;
+    run.aws.fault(Fault::refuse("PutLogEvents", 400, "InvalidParameterException"));
+    run.export(&[(1, 0), (1, 0)]).await;
+    let counts = run.settled().await;
+    assert_eq!(counts.dropped.get("invalid_parameter"), Some(&2));
+    assert_eq!(run.aws.count("PutLogEvents"), 3, "not tried again after: missing stream, first events, refused events");
+    run.delivers(&[(1, 0)]).await;
+}
+
+#[tokio::test]
+async fn events_outside_of_the_accepted_window_are_dropped_alone_and_counted() {
+    let run = run(|s| s.log_retention_days = 1).await;
+    let day = 86_400_000;
+    run.export(&[(1, 15 * day), (1, 0), (1, -3 * 3_600_000), (1, 23 * 3_600_000)]).await;
+    let counts = run.settled().await;
+    assert_eq!(counts.sent, 2);
+    assert_eq!((counts.dropped.get("too_old"), counts.dropped.get("too_new")), (Some(&1), Some(&1)));
+    run.export(&[(1, 0), (1, day + 60_000)]).await;
+    let counts = run.settled().await;
+    assert_eq!(counts.dropped.get("expired"), Some(&1), "{counts:?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_may_have_a_path_and_a_body_may_be_compressed() {
+    let run = run(|s| {
+        s.endpoint.push_str("/west");
+        s.gzip = true;
+    })
+    .await;
+    run.delivers(&(0..100).map(|i| (1, i)).collect::<Vec<_>>()).await;
+    assert_eq!(run.aws.events()[0].path.trim_end_matches('/'), "/west");
+    let put = run.aws.calls_of("PutLogEvents").pop().unwrap();
+    assert_eq!(put.headers["content-encoding"], "gzip");
+    assert!(put.wire_bytes < 2000, "{}", put.wire_bytes);
+}
+
+#[tokio::test]
+async fn the_services_endpoint_variable_beats_the_key() {
+    let aws = FakeAws::start(World::default()).await;
+    let context = context(vec![("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", aws.url())]);
+    let settings = CloudWatchSettings { endpoint: "http://127.0.0.1:1".to_owned(), ..CloudWatchSettings::default() };
+    let target = Arc::new(Target::cloudwatch(settings, &context));
+    let sender = Sender::new(Plain { target }, SenderSettings::default(), &context);
+    sender.start().await.unwrap();
+    sender.export(batch(&[(1, 0)])).await.unwrap();
+    sender.shutdown(Duration::from_secs(20)).await;
+    assert_eq!(aws.accepted_events(), 1);
+    assert_eq!(sender.counts().sent, 1);
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_no_url_stops_the_start_and_one_that_is_gets_the_requests() {
+    let bad = CloudWatchSettings { proxy_address: "http://".to_owned(), ..CloudWatchSettings::default() };
+    let error = Target::cloudwatch(bad, &context(vec![])).start().await.unwrap_err();
+    assert!(error.contains("unable to obtain proxy URL"), "{error}");
+    let run = run(|s| {
+        // The scripted AWS answers whatever host is asked for, so it can stand in for a proxy.
+        s.proxy_address = std::mem::replace(&mut s.endpoint, "http://logs.invalid".to_owned());
+    })
+    .await;
+    run.delivers(&[(1, 0)]).await;
+}
+
+#[tokio::test]
+async fn an_outage_keeps_events_in_the_queue_until_it_is_over() {
+    let run = run(|s| s.max_retries = 1).await;
+    run.delivers(&[(1, 0)]).await;
+    run.aws.pause();
+    for _ in 0..5 {
+        run.export(&[(1, 0), (2, 0)]).await;
+    }
+    assert_eq!(run.sender.counts().queued, 10);
+    run.aws.resume().await;
+    assert_eq!(run.settled().await.sent, 11);
+}
