@@ -12,7 +12,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// `did you mean "x"?` for a near key that is still free, or the list of all keys when it is short.
-pub(crate) fn unknown_key<'a>(word: &str, all: &[&'a str], is_free: impl Fn(&str) -> bool) -> Option<String> {
+pub(crate) fn unknown_key(word: &str, all: &[&str], is_free: impl Fn(&str) -> bool) -> Option<String> {
     if let Some(near) = nearest(word, all.iter().copied().filter(|key| is_free(key))) {
         return Some(format!("did you mean {near:?}?"));
     }

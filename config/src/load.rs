@@ -85,7 +85,7 @@ fn setting(argument: &str) -> Built<Node> {
 
 /// A source as a map; nothing at all is an empty one.
 fn parse(name: &str, text: &str) -> Built<Node> {
-    let (node, mut found) = yaml::parse_source(&Source::new(name, text.strip_prefix('\u{feff}').unwrap_or(text)));
+    let (node, mut found) = yaml::parse_source(&Source::new(name, text));
     let node = match node {
         Some(node) if node.is_null() => Some(Node { value: Value::Map(Vec::new()), ..node }),
         Some(node) if !matches!(node.value, Value::Map(_)) => {

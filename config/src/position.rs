@@ -11,9 +11,12 @@ pub struct Source {
 }
 
 impl Source {
-    /// Keeps `text` under the name that messages show (`/etc/otel-config.yaml`, `env:AOT_CONFIG_CONTENT`).
+    /// Keeps `text`, without its byte order mark, under the name that messages show (`/etc/otel-config.yaml`, `env:AOT_CONFIG_CONTENT`).
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Arc<Source> {
-        let text = text.into();
+        let mut text: Arc<str> = text.into();
+        if let Some(rest) = text.strip_prefix('\u{feff}') {
+            text = rest.into();
+        }
         let starts = text.match_indices('\n').map(|(at, _)| clamp(at + 1));
         let line_starts = std::iter::once(0).chain(starts).collect();
         Arc::new(Source { name: name.into(), text, line_starts })

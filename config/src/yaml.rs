@@ -26,7 +26,6 @@ const MAX_PROBLEMS: usize = 100;
 ///
 /// Paths are set from the root; `${...}` is left as it is.
 pub fn parse_yaml(name: &str, text: &str) -> Built<Node> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     parse_source(&Source::new(name, text))
 }
 
