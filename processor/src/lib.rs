@@ -4,8 +4,6 @@
 //! batches, holds them and sends them on by itself.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod metric_declaration;
-
 use std::borrow::Cow;
 
 use config::{Built, Node};

@@ -322,11 +322,12 @@ impl AgentBuilder {
         let mut command = Command::new(binary());
         command.args(&self.args).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.current_dir(self.dir.path());
         command.env("HOME", self.dir.path()).env("TMPDIR", self.dir.path()).env(AGENT_DIR, self.dir.path());
         if let Some(config) = &self.config {
-            let path = self.dir.path().join("config.yaml");
-            std::fs::write(&path, config).expect("the agent's directory can be written");
-            command.arg("--config").arg(path);
+            // Named without its folder, so that messages are the same every time.
+            std::fs::write(self.dir.path().join("config.yaml"), config).expect("the agent's directory can be written");
+            command.arg("--config=config.yaml");
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
