@@ -1,6 +1,7 @@
 //! What stands beside the pipelines: the extension trait and the table of extensions this binary has.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod ecs_observer;
 pub mod health_check;
 
 use config::{Built, Node};
@@ -40,4 +41,5 @@ pub struct ExtensionFactory {
 }
 
 /// The extensions of this binary.
-pub static FACTORIES: &[&ExtensionFactory] = &[&health_check::FACTORY];
+pub static FACTORIES: &[&ExtensionFactory] =
+    &[&ecs_observer::FACTORY, &ecs_observer::CLOUDWATCH_AGENT_FACTORY, &health_check::FACTORY];
