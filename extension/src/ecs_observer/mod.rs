@@ -35,16 +35,12 @@ use config::Settings;
 use observer::Observer;
 
 /// The Collector's `ecs_observer`.
-pub static FACTORY: ExtensionFactory = ExtensionFactory {
-    kind: "ecs_observer",
-    aliases: &[],
-    build: |node, context| extension(config::build(node, context), context),
-};
+pub static FACTORY: ExtensionFactory =
+    ExtensionFactory { kind: "ecs_observer", build: |node, context| extension(config::build(node, context), context) };
 
 /// The CloudWatch agent's `ecs_service_discovery`, as an extension with the same keys.
 pub static CLOUDWATCH_AGENT_FACTORY: ExtensionFactory = ExtensionFactory {
     kind: "ecs_service_discovery",
-    aliases: &[],
     build: |node: &Node, context| extension(cloudwatch_agent::build(node, context), context),
 };
 
