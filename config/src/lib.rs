@@ -20,6 +20,7 @@ mod print;
 mod render;
 mod scalar;
 mod service;
+mod shell;
 mod source;
 mod yaml;
 

@@ -6,7 +6,7 @@ use crate::node::{Node, Value};
 use crate::position::{Source, Span};
 use crate::service::{Config, KnownComponents};
 use crate::source::{Env, Fetched, Location};
-use crate::{expand, yaml};
+use crate::{expand, shell, yaml};
 
 /// The variable whose presence replaces every `--config` and `--set` (ADOT).
 pub const CONTENT_VARIABLE: &str = "AOT_CONFIG_CONTENT";
@@ -59,6 +59,7 @@ pub fn load_tree(sources: &Sources, env: &dyn Env) -> Built<Node> {
     let Some(mut root) = merged.filter(|_| !has_errors(&found)) else { return (None, found) };
     root.set_paths("");
     found.extend(expand::expand(&mut root, env));
+    found.extend(shell::expand_external_labels(&mut root, env));
     if root.entries().is_empty() {
         found.push(Diagnostic::error("empty configuration file").at(&root.span));
     }
