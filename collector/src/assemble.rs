@@ -13,7 +13,8 @@ use proto::auth::AuthOffers;
 use proto::{BuildContext, Next, Stop, Task};
 use receiver::{Receiver, ReceiverFactory};
 
-use crate::graph::{Inline, Step, ToExporters, ToPipelines};
+use crate::fanout::{FanOut, Target};
+use crate::graph::{Inline, Step, ToExporter};
 
 /// Everything a service consists of, built and not started.
 pub struct Assembly {
@@ -110,9 +111,10 @@ pub fn assemble(config: &Config, context: &BuildContext) -> (Option<Assembly>, V
     (Some(Assembly { extensions, exporters, receivers, pipelines }), problems)
 }
 
-/// What runs once a pipeline is connected: the tasks of its stages, in the order of the pipeline.
+/// What runs once a pipeline is connected: a buffering processor or the backlogs of a fan-out, in the order of the
+/// pipeline.
 pub struct StageTask {
-    /// Processor id.
+    /// Id of the processor, pipeline or receiver.
     pub id: String,
     /// Fired when everything before it has stopped.
     pub stop: Stop,
@@ -127,8 +129,18 @@ pub fn connect(
     context: &BuildContext,
     stages: &mut Vec<StageTask>,
 ) -> Next {
-    let ends = pipeline.exporters.iter().filter_map(|id| exporters.get(id).cloned()).collect();
-    let mut next = Next::new(ToExporters::new(ends));
+    let mut ends: Vec<_> =
+        pipeline.exporters.iter().filter_map(|id| Some((id.clone(), exporters.get(id)?.clone()))).collect();
+    let mut last_stage = None;
+    let mut next = match ends.len() {
+        1 => Next::new(ToExporter(ends.remove(0).1)),
+        _ => {
+            let targets = ends.into_iter().map(|(id, end)| (format!("{} to {id}", pipeline.id), Target::Exporter(end)));
+            let (next, stage) = fan_out(pipeline.id.clone(), targets.collect(), context);
+            last_stage = Some(stage);
+            next
+        }
+    };
     let mut steps: Vec<Step> = Vec::new();
     let mut own_stages = Vec::new();
     for (id, processor) in pipeline.processors.into_iter().rev() {
@@ -141,15 +153,30 @@ pub fn connect(
         }
     }
     stages.extend(own_stages.into_iter().rev());
+    stages.extend(last_stage);
     inline(&mut steps, next)
 }
 
-/// Joins the entries of several pipelines for one receiver.
-pub fn join(mut entries: Vec<Next>) -> Next {
-    match entries.len() {
-        1 => entries.remove(0),
-        _ => Next::new(ToPipelines::new(entries)),
+/// Joins the entries of several pipelines, with their ids, for one receiver.
+pub fn join(
+    receiver: &str,
+    mut entries: Vec<(String, Next)>,
+    context: &BuildContext,
+    stages: &mut Vec<StageTask>,
+) -> Next {
+    if entries.len() == 1 {
+        return entries.remove(0).1;
     }
+    let targets = entries.into_iter().map(|(id, next)| (format!("{receiver} to {id}"), Target::Pipeline(next)));
+    let (next, stage) = fan_out(receiver.to_owned(), targets.collect(), context);
+    stages.push(stage);
+    next
+}
+
+fn fan_out(id: String, targets: Vec<(String, Target)>, context: &BuildContext) -> (Next, StageTask) {
+    let stop = Stop::new();
+    let (fan_out, task) = FanOut::new(targets, &context.telemetry, stop.clone());
+    (Next::new(fan_out), StageTask { id, stop, task })
 }
 
 fn inline(steps: &mut Vec<Step>, next: Next) -> Next {

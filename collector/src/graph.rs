@@ -1,11 +1,8 @@
-//! Pipelines as values: processors in a row, fan-out to exporters, fan-out to pipelines.
-//!
-//! Decides who gets a batch and what the receiver is told; never looks at points.
+//! Pipelines as values: processors in a row and the exporter at the end. Several ends are `fanout`'s business.
 
 use std::sync::{Arc, Mutex};
 
 use exporter::ExporterNode;
-use futures_util::future::join_all;
 use processor::{Processor, Verdict};
 use proto::{Batch, BoxFuture, Consume, Counter, Next, Refusal, Telemetry};
 
@@ -97,57 +94,11 @@ impl Consume for Inline {
     }
 }
 
-/// The end of a pipeline: every exporter gets the same batch, by reference.
-pub struct ToExporters {
-    exporters: Vec<Arc<dyn ExporterNode>>,
-}
+/// The end of a pipeline with a single exporter.
+pub struct ToExporter(pub Arc<dyn ExporterNode>);
 
-impl ToExporters {
-    /// Exporters of one pipeline; at least one.
-    pub fn new(exporters: Vec<Arc<dyn ExporterNode>>) -> ToExporters {
-        ToExporters { exporters }
-    }
-}
-
-impl Consume for ToExporters {
+impl Consume for ToExporter {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move {
-            let batch = Arc::new(batch);
-            if let [only] = self.exporters.as_slice() {
-                return only.export(batch).await;
-            }
-            let answers = join_all(self.exporters.iter().map(|e| e.export(batch.clone()))).await;
-            merge(answers)
-        })
-    }
-}
-
-/// A receiver that several pipelines share: each gets its own copy of the batch.
-pub struct ToPipelines {
-    pipelines: Vec<Next>,
-}
-
-impl ToPipelines {
-    /// The pipelines that list the receiver.
-    pub fn new(pipelines: Vec<Next>) -> ToPipelines {
-        ToPipelines { pipelines }
-    }
-}
-
-impl Consume for ToPipelines {
-    fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move {
-            let Some((last, others)) = self.pipelines.split_last() else { return Ok(()) };
-            let mut sends: Vec<_> = others.iter().map(|next| next.send(batch.clone())).collect();
-            sends.push(last.send(batch));
-            merge(join_all(sends).await)
-        })
-    }
-}
-
-fn merge(answers: Vec<Result<(), Refusal>>) -> Result<(), Refusal> {
-    match answers.into_iter().filter_map(Result::err).reduce(Refusal::merge) {
-        Some(refusal) => Err(refusal),
-        None => Ok(()),
+        self.0.export(Arc::new(batch))
     }
 }

@@ -82,21 +82,27 @@ impl Service {
                 .map_err(|e| format!("cannot start pipelines: failed to start {id:?} exporter: {e}"))?;
             self.exporters.insert(id, exporter);
         }
-        let mut entries: BTreeMap<String, Vec<Next>> = BTreeMap::new();
+        let mut entries: BTreeMap<String, Vec<(String, Next)>> = BTreeMap::new();
+        let mut stages = Vec::new();
         for pipeline in assembly.pipelines {
-            let receivers = pipeline.receivers.clone();
-            let mut stages = Vec::new();
+            let (id, receivers) = (pipeline.id.clone(), pipeline.receivers.clone());
             let entry = connect(pipeline, &self.exporters, context, &mut stages);
-            for stage in stages {
-                let handle = tokio::spawn(stage.task);
-                self.stages.push(Part { kind: "processor", id: stage.id, stop: stage.stop, handle });
-            }
-            for id in receivers {
-                entries.entry(id).or_default().push(entry.clone());
+            for receiver in receivers {
+                entries.entry(receiver).or_default().push((id.clone(), entry.clone()));
             }
         }
+        let mut joined = Vec::new();
+        let mut nexts = BTreeMap::new();
+        for (receiver, entries) in entries {
+            nexts.insert(receiver.clone(), join(&receiver, entries, context, &mut joined));
+        }
+        // Stages stop in this order: what is nearest to the receivers first.
+        for stage in joined.into_iter().chain(stages) {
+            let handle = tokio::spawn(stage.task);
+            self.stages.push(Part { kind: "processor", id: stage.id, stop: stage.stop, handle });
+        }
         for (id, receiver) in assembly.receivers {
-            let Some(next) = entries.remove(&id).map(join) else { continue };
+            let Some(next) = nexts.remove(&id) else { continue };
             let stop = Stop::new();
             let task = receiver
                 .start(next, stop.clone())
