@@ -116,10 +116,10 @@ impl Attrs {
 
     /// Interns a set of pairs, in their order. Allocates only when the set is new.
     pub fn set(&mut self, symbols: &Symbols, pairs: &[(SymbolId, ValueId)]) -> AttrSetId {
-        let hash = process_hasher().hash_one(pairs);
-        if let Some(&i) = self.set_index.find(hash, |&i| self.pairs_of(i) == pairs) {
-            return AttrSetId(i);
+        if let Some(found) = self.find(pairs) {
+            return found;
         }
+        let hash = process_hasher().hash_one(pairs);
         let id = u32::try_from(self.sets.len()).expect("fewer than 2^32 attribute sets in a batch");
         let content = pairs.iter().fold(pairs.len() as u64, |sum, &(key, value)| {
             sum.wrapping_add(mix(symbols.hash(key), self.value_hash(symbols, value)))
@@ -130,6 +130,12 @@ impl Attrs {
         let (all, sets) = (&self.pairs, &self.sets);
         self.set_index.insert_unique(hash, id, |&i| process_hasher().hash_one(slice(all, sets, i)));
         AttrSetId(id)
+    }
+
+    /// The set of these pairs in their order, if it is stored.
+    pub fn find(&self, pairs: &[(SymbolId, ValueId)]) -> Option<AttrSetId> {
+        let hash = process_hasher().hash_one(pairs);
+        self.set_index.find(hash, |&i| self.pairs_of(i) == pairs).map(|&i| AttrSetId(i))
     }
 
     /// The pairs of a set, in the order they came.

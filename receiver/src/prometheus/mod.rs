@@ -3,3 +3,9 @@
 pub mod labels;
 pub mod relabel;
 pub mod text;
+
+mod config;
+mod families;
+mod resource;
+mod series;
+mod units;

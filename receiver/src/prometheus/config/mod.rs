@@ -1,0 +1,106 @@
+//! Configuration of the receiver: its own keys, the Prometheus tree under `config`, defaults, and what is refused.
+//! Starts nothing.
+
+mod discovery;
+mod global;
+mod http;
+mod job;
+mod protocol;
+mod refuse;
+
+
+use std::time::Duration;
+
+use config::{Built, Diagnostic, GoDuration, Node, Spanned, decode, decode_prometheus};
+use serde::Deserialize;
+
+pub(crate) use discovery::{DiscoverySettings, DnsRecord, GroupKeys};
+pub(crate) use http::{Auth, HttpSettings, ProxySettings, Text, TlsSettings, TlsVersion};
+pub(crate) use job::{JobSettings, Limits};
+pub(crate) use protocol::{Escaping, Protocol, accept_header, format_of};
+
+/// The receiver's settings, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Jobs in the order written.
+    pub(crate) jobs: Vec<JobSettings>,
+    /// `global.external_labels`, sorted by name.
+    pub(crate) external_labels: Vec<(String, String)>,
+    /// `trim_metric_suffixes`.
+    pub(crate) trim_metric_suffixes: bool,
+    /// `scrape_on_shutdown`.
+    pub(crate) scrape_on_shutdown: bool,
+    /// `initial_scrape_offset`.
+    pub(crate) initial_scrape_offset: Duration,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReceiverKeys {
+    config: Option<Node>,
+    trim_metric_suffixes: bool,
+    scrape_on_shutdown: bool,
+    /// The first targets are always taken at once, so either value is what happens.
+    discovery_reload_on_startup: Option<bool>,
+    initial_scrape_offset: Spanned<GoDuration>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PrometheusKeys {
+    global: Option<Node>,
+    scrape_configs: Vec<Node>,
+}
+
+/// Reads the receiver's section; reports everything that is wrong with it.
+pub(crate) fn settings(node: &Node, env: &dyn Fn(&str) -> Option<String>) -> Built<Settings> {
+    let mut found = Vec::new();
+    let mut own = node.clone();
+    refuse::receiver(&mut own, &mut found);
+    let has_refused = !found.is_empty();
+    let (keys, problems) = decode::<ReceiverKeys>(&own);
+    found.extend(problems);
+    let keys = keys.unwrap_or_default();
+    if keys.initial_scrape_offset.is_negative() {
+        found.push(keys.initial_scrape_offset.error("initial_scrape_offset must not be negative"));
+    }
+    let mut settings = Settings {
+        jobs: Vec::new(),
+        external_labels: Vec::new(),
+        trim_metric_suffixes: keys.trim_metric_suffixes,
+        scrape_on_shutdown: keys.scrape_on_shutdown,
+        initial_scrape_offset: keys.initial_scrape_offset.to_std(),
+    };
+    if let Some(mut tree) = keys.config {
+        refuse::prometheus(&mut tree, &mut found);
+        jobs(&tree, env, &mut settings, &mut found);
+    }
+    if settings.jobs.is_empty() && !has_refused && !config::has_errors(&found) {
+        found.push(
+            Diagnostic::error("no Prometheus scrape_configs or target_allocator set")
+                .on(node)
+                .help("write at least one job under config.scrape_configs"),
+        );
+    }
+    (Some(settings), found)
+}
+
+fn jobs(tree: &Node, env: &dyn Fn(&str) -> Option<String>, settings: &mut Settings, found: &mut Vec<Diagnostic>) {
+    let (keys, problems) = decode_prometheus::<PrometheusKeys>(tree);
+    found.extend(problems);
+    let keys = keys.unwrap_or_default();
+    let global = global::global(keys.global.as_ref(), env, found);
+    let mut names: Vec<Spanned<String>> = Vec::new();
+    for node in &keys.scrape_configs {
+        let Some((job, name)) = job::job(node, &global, found) else { continue };
+        if let Some(first) = names.iter().find(|other| other.value == name.value && !name.is_empty()) {
+            found.push(
+                name.error(format!("found multiple scrape configs with job name {:?}", name.value))
+                    .also(&first.span, "first defined here"),
+            );
+        }
+        names.push(name);
+        settings.jobs.push(job);
+    }
+    settings.external_labels = global.external_labels;
+}

@@ -1,0 +1,120 @@
+//! The points of one scrape while they are collected, in the columns of a batch.
+
+use proto::points::FLAG_NO_RECORDED_VALUE;
+use proto::{
+    AttrSetId, Exemplar, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint,
+};
+
+/// Columns, and whether the points of each metric are adjacent so far.
+#[derive(Default)]
+pub(crate) struct Columns {
+    pub(crate) numbers: Vec<NumberPoint>,
+    pub(crate) histograms: Vec<HistogramPoint>,
+    pub(crate) summaries: Vec<SummaryPoint>,
+    pub(crate) exemplars: Vec<Exemplar>,
+    pub(crate) bounds: Vec<f64>,
+    pub(crate) counts: Vec<u64>,
+    pub(crate) quantiles: Vec<Quantile>,
+    /// Exemplars of histograms, by distribution, until their points are built.
+    pub(crate) waiting: Vec<(u32, Exemplar)>,
+    last_metric: Option<u32>,
+    /// Per metric, whether it has points of this batch: the batch's number.
+    begun: Vec<u32>,
+    batch: u32,
+    scattered: bool,
+}
+
+impl Columns {
+    /// Removes all points.
+    pub(crate) fn clear(&mut self) {
+        self.numbers.clear();
+        self.histograms.clear();
+        self.summaries.clear();
+        self.exemplars.clear();
+        self.bounds.clear();
+        self.counts.clear();
+        self.quantiles.clear();
+        self.waiting.clear();
+        self.next_batch();
+    }
+
+    /// Starts over with the book-keeping of adjacency.
+    pub(crate) fn next_batch(&mut self) {
+        self.batch += 1;
+        self.last_metric = None;
+        self.scattered = false;
+    }
+
+    /// Forgets metric numbers, which are about to change.
+    pub(crate) fn forget_metrics(&mut self) {
+        self.begun.clear();
+    }
+
+    /// Adds a point; `None` as value marks the end of the series. Answers its place.
+    #[inline]
+    pub(crate) fn push_number(
+        &mut self,
+        metric: u32,
+        attrs: AttrSetId,
+        time_unix_nano: u64,
+        start_unix_nano: u64,
+        value: Option<f64>,
+    ) -> u32 {
+        self.note(metric);
+        let place = u32::try_from(self.numbers.len()).expect("pages are limited below 2^32 samples");
+        let (value, flags) = match value {
+            Some(value) => (NumberValue::Double(value), 0),
+            None => (NumberValue::None, FLAG_NO_RECORDED_VALUE),
+        };
+        let exemplars = Range32::default();
+        self.numbers.push(NumberPoint { metric, attrs, time_unix_nano, start_unix_nano, value, flags, exemplars });
+        place
+    }
+
+    /// Gives a point another value if the time is the same. An end changes nothing: the series goes on.
+    pub(crate) fn replace_number(&mut self, place: u32, time_unix_nano: u64, value: Option<f64>) -> bool {
+        let point = &mut self.numbers[place as usize];
+        if point.time_unix_nano != time_unix_nano {
+            return false;
+        }
+        if let Some(value) = value {
+            point.value = NumberValue::Double(value);
+            point.flags = 0;
+        }
+        true
+    }
+
+    /// Gives a point a start time if the time is the same.
+    pub(crate) fn set_start(&mut self, place: u32, time_unix_nano: u64, start_unix_nano: u64) -> bool {
+        let point = &mut self.numbers[place as usize];
+        let is_same = point.time_unix_nano == time_unix_nano;
+        if is_same {
+            point.start_unix_nano = start_unix_nano;
+        }
+        is_same
+    }
+
+    /// Notes which metric the next point belongs to.
+    #[inline]
+    pub(crate) fn note(&mut self, metric: u32) {
+        if self.last_metric == Some(metric) {
+            return;
+        }
+        self.last_metric = Some(metric);
+        let at = metric as usize;
+        if at >= self.begun.len() {
+            self.begun.resize(at + 1, 0);
+        }
+        self.scattered |= self.begun[at] == self.batch;
+        self.begun[at] = self.batch;
+    }
+
+    /// Brings the points of each metric together where they are not.
+    pub(crate) fn gather(&mut self) {
+        if std::mem::take(&mut self.scattered) {
+            self.numbers.sort_by_key(|point| point.metric);
+            self.histograms.sort_by_key(|point| point.metric);
+            self.summaries.sort_by_key(|point| point.metric);
+        }
+    }
+}
