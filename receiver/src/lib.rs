@@ -28,4 +28,4 @@ pub struct ReceiverFactory {
 }
 
 /// The receivers of this binary.
-pub static FACTORIES: &[&ReceiverFactory] = &[&otlp::FACTORY];
+pub static FACTORIES: &[&ReceiverFactory] = &[&otlp::FACTORY, &prometheus::FACTORY];

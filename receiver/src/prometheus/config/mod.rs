@@ -17,7 +17,7 @@ use serde::Deserialize;
 pub(crate) use discovery::{DiscoverySettings, DnsRecord, GroupKeys};
 pub(crate) use http::{Auth, HttpSettings, ProxySettings, Text, TlsSettings, TlsVersion};
 pub(crate) use job::{JobSettings, Limits};
-pub(crate) use protocol::{Escaping, Protocol, accept_header, format_of};
+pub(crate) use protocol::{Protocol, accept_header, format_of};
 
 /// The receiver's settings, checked.
 #[derive(Clone, Debug)]
