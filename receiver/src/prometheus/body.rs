@@ -10,7 +10,9 @@ use flate2::write::MultiGzDecoder;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
     /// It has at least as many bytes as allowed.
-    #[error("body size limit exceeded: the page has {limit} bytes or more, set body_size_limit to a larger value if that is right")]
+    #[error(
+        "body size limit exceeded: the page has {limit} bytes or more, set body_size_limit to a larger value if that is right"
+    )]
     TooLarge {
         /// Decompressed bytes.
         limit: u64,
@@ -40,7 +42,9 @@ impl BodyReader {
     /// Starts a body. Bodies of `limit` decompressed bytes or more are refused.
     pub(crate) fn new(buffer: Vec<u8>, is_gzip: bool, limit: u64) -> BodyReader {
         let limited = Limited { bytes: buffer, limit, is_full: false };
-        BodyReader { sink: if is_gzip { Sink::Gzip(Box::new(MultiGzDecoder::new(limited))) } else { Sink::Plain(limited) } }
+        BodyReader {
+            sink: if is_gzip { Sink::Gzip(Box::new(MultiGzDecoder::new(limited))) } else { Sink::Plain(limited) },
+        }
     }
 
     /// Adds a chunk as it came over the wire.
@@ -82,11 +86,7 @@ impl BodyReader {
 
     fn error(&mut self, error: &std::io::Error) -> BodyError {
         let limited = self.limited();
-        if limited.is_full {
-            BodyError::TooLarge { limit: limited.limit }
-        } else {
-            BodyError::Gzip(error.to_string())
-        }
+        if limited.is_full { BodyError::TooLarge { limit: limited.limit } } else { BodyError::Gzip(error.to_string()) }
     }
 }
 

@@ -103,7 +103,11 @@ impl HttpClient {
 
 fn build(settings: &HttpSettings) -> Result<Client, String> {
     let mut builder = ClientBuilder::new()
-        .redirect(if settings.follow_redirects { redirect::Policy::limited(MAX_REDIRECTS) } else { redirect::Policy::none() })
+        .redirect(if settings.follow_redirects {
+            redirect::Policy::limited(MAX_REDIRECTS)
+        } else {
+            redirect::Policy::none()
+        })
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
         .pool_idle_timeout(Duration::from_secs(300))
         .connect_timeout(Duration::from_secs(30))
@@ -123,7 +127,9 @@ fn build(settings: &HttpSettings) -> Result<Client, String> {
     if let Some(max) = settings.tls.max_version {
         builder = builder.tls_version_max(version(max));
     }
-    tls::apply(builder, &settings.tls, settings.enable_http2)?.build().map_err(|error| format!("cannot make an HTTP client: {}", chain(&error)))
+    tls::apply(builder, &settings.tls, settings.enable_http2)?
+        .build()
+        .map_err(|error| format!("cannot make an HTTP client: {}", chain(&error)))
 }
 
 fn proxied(builder: ClientBuilder, settings: &ProxySettings) -> Result<ClientBuilder, String> {
@@ -167,7 +173,8 @@ pub(crate) fn read_file(path: &str) -> Result<String, String> {
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, String> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| "a header value has characters that are not allowed".to_owned())?;
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| "a header value has characters that are not allowed".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }

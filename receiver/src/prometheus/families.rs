@@ -109,7 +109,10 @@ impl Families {
 
     /// Bytes held, roughly.
     pub(crate) fn size_bytes(&self) -> usize {
-        self.by_name.iter().map(|(name, f)| name.len() + f.help.len() + f.unit.len() + size_of::<(Box<str>, Family)>()).sum()
+        self.by_name
+            .iter()
+            .map(|(name, f)| name.len() + f.help.len() + f.unit.len() + size_of::<(Box<str>, Family)>())
+            .sum()
     }
 
     /// Which family a sample belongs to: the one of its own name, else the one of its name without a suffix that

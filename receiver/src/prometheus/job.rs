@@ -80,8 +80,12 @@ impl Job {
             let is_wanted = self.wanted.contains_key(key);
             wanted.send_if_modified(|old| std::mem::replace(old, is_wanted) != is_wanted);
         }
-        let new: Vec<Target> =
-            self.wanted.iter().filter(|(key, _)| !self.loops.contains_key(*key)).map(|(_, target)| target.clone()).collect();
+        let new: Vec<Target> = self
+            .wanted
+            .iter()
+            .filter(|(key, _)| !self.loops.contains_key(*key))
+            .map(|(_, target)| target.clone())
+            .collect();
         for target in new {
             self.start(target);
         }
@@ -96,7 +100,8 @@ impl Job {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let address = discovered.iter().find(|(name, _)| name == "__address__").map(|(_, value)| value.as_str());
+                    let address =
+                        discovered.iter().find(|(name, _)| name == "__address__").map(|(_, value)| value.as_str());
                     tracing::error!(job = self.settings.name, address, %error, "a target cannot be scraped");
                 }
             }

@@ -33,7 +33,9 @@ fn build(node: &Node, context: &BuildContext) -> Built<Box<dyn Receiver>> {
     let (settings, mut found): (_, Vec<Diagnostic>) = settings::settings(node, &*context.env);
     for gate in ["receiver.prometheusreceiver.EnableCreatedTimestampZeroIngestion"] {
         if context.gates.contains(gate) {
-            found.push(Diagnostic::error(format!("feature gate {gate} is not supported")).on(node).help("remove the gate"));
+            found.push(
+                Diagnostic::error(format!("feature gate {gate} is not supported")).on(node).help("remove the gate"),
+            );
         }
     }
     let receiver = settings.filter(|_| !has_errors(&found)).map(|settings| {

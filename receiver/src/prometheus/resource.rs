@@ -32,11 +32,7 @@ pub(crate) fn discovered<'a>(label: impl Fn(&str) -> Option<&'a str>) -> Vec<(&'
         ("k8s.namespace.name", &["__meta_kubernetes_namespace"]),
         (
             "k8s.node.name",
-            &[
-                "__meta_kubernetes_pod_node_name",
-                "__meta_kubernetes_node_name",
-                "__meta_kubernetes_endpoint_node_name",
-            ],
+            &["__meta_kubernetes_pod_node_name", "__meta_kubernetes_node_name", "__meta_kubernetes_endpoint_node_name"],
         ),
     ] {
         out.extend(get(names).map(|value| (attribute, value.to_owned())));

@@ -40,7 +40,8 @@ pub(crate) fn file_times(settings: &TlsSettings) -> Vec<Option<SystemTime>> {
 pub(crate) fn apply(builder: ClientBuilder, settings: &TlsSettings, http2: bool) -> Result<ClientBuilder, String> {
     if !settings.server_name.is_empty() && !settings.insecure_skip_verify {
         let mut config = with_server_name(settings)?;
-        config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        config.alpn_protocols =
+            if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
         return Ok(builder.tls_backend_preconfigured(config));
     }
     let mut builder = builder;
@@ -68,7 +69,8 @@ fn with_server_name(settings: &TlsSettings) -> Result<ClientConfig, String> {
         Some(ca) => {
             let text = pem(ca)?;
             for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
-                let certificate = certificate.map_err(|error| format!("the CA certificates cannot be used: {error}"))?;
+                let certificate =
+                    certificate.map_err(|error| format!("the CA certificates cannot be used: {error}"))?;
                 roots.add(certificate).map_err(|error| format!("the CA certificates cannot be used: {error}"))?;
             }
         }
@@ -83,12 +85,13 @@ fn with_server_name(settings: &TlsSettings) -> Result<ClientConfig, String> {
         .map_err(|error| format!("there are no CA certificates to verify server_name with: {error}"))?;
     let name = ServerName::try_from(settings.server_name.clone())
         .map_err(|_| format!("server_name {:?} is not a host name", settings.server_name))?;
-    let versions: Vec<&rustls::SupportedProtocolVersion> = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)]
-        .into_iter()
-        .filter(|(version, _)| settings.min_version.is_none_or(|min| min <= *version))
-        .filter(|(version, _)| settings.max_version.is_none_or(|max| *version <= max))
-        .map(|(_, version)| version)
-        .collect();
+    let versions: Vec<&rustls::SupportedProtocolVersion> =
+        [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)]
+            .into_iter()
+            .filter(|(version, _)| settings.min_version.is_none_or(|min| min <= *version))
+            .filter(|(version, _)| settings.max_version.is_none_or(|max| *version <= max))
+            .map(|(_, version)| version)
+            .collect();
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| format!("min_version and max_version leave no TLS version: {error}"))?

@@ -171,6 +171,9 @@ async fn http_sd_lists_are_followed_and_kept_on_failure() {
     assert!(receiver.metric("otelcol_prometheus_scrape_failures", "http_sd") > 0);
     let (uri, headers) = list.requests().swap_remove(0);
     assert_eq!((uri.as_str(), headers["accept"].as_str()), ("/list", "application/json"));
-    assert_eq!((headers["authorization"].as_str(), headers["x-prometheus-refresh-interval-seconds"].as_str()), ("Bearer t", "0.1"));
+    assert_eq!(
+        (headers["authorization"].as_str(), headers["x-prometheus-refresh-interval-seconds"].as_str()),
+        ("Bearer t", "0.1")
+    );
     receiver.stop().await;
 }

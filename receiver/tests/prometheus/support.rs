@@ -151,7 +151,8 @@ pub(crate) fn lines(batch: &Batch, with_report: bool) -> Vec<String> {
     let text = |metric: u32, attrs: proto::AttrSetId, value: String| {
         let metric = &tables.metrics[metric as usize];
         let pairs = tables.attrs.pairs(attrs).iter();
-        let mut pairs: Vec<String> = pairs.map(|(k, v)| format!("{}={}", tables.str(*k), tables.value_str(*v))).collect();
+        let mut pairs: Vec<String> =
+            pairs.map(|(k, v)| format!("{}={}", tables.str(*k), tables.value_str(*v))).collect();
         pairs.sort();
         format!("{}{{{}}} {value}", tables.str(metric.name), pairs.join(","))
     };

@@ -46,11 +46,7 @@ const DEFAULT_INTERVAL: PromDuration = PromDuration::from_secs(60);
 const DEFAULT_TIMEOUT: PromDuration = PromDuration::from_secs(10);
 
 /// Reads the section; `None` stands for one that is not there. `env` looks up variables in external labels.
-pub(super) fn global(
-    node: Option<&Node>,
-    env: &dyn Fn(&str) -> Option<String>,
-    found: &mut Vec<Diagnostic>,
-) -> Global {
+pub(super) fn global(node: Option<&Node>, env: &dyn Fn(&str) -> Option<String>, found: &mut Vec<Diagnostic>) -> Global {
     let keys = match node {
         Some(node) => {
             let (keys, problems) = decode_prometheus::<GlobalKeys>(node);
@@ -69,7 +65,8 @@ pub(super) fn global(
     }
     let shared = keys.shared;
     shared.check(found);
-    let interval = shared.scrape_interval.as_ref().map(|i| i.value).filter(|i| !i.is_zero()).unwrap_or(DEFAULT_INTERVAL);
+    let interval =
+        shared.scrape_interval.as_ref().map(|i| i.value).filter(|i| !i.is_zero()).unwrap_or(DEFAULT_INTERVAL);
     let timeout = match shared.scrape_timeout.as_ref().filter(|timeout| !timeout.is_zero()) {
         None => DEFAULT_TIMEOUT.min(interval),
         Some(timeout) => {

@@ -188,10 +188,24 @@ struct HeaderKeys {
 }
 
 const RESERVED_HEADERS: &[&str] = &[
-    "Authorization", "Host", "Content-Encoding", "Content-Length", "Content-Type", "User-Agent", "Connection",
-    "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Www-Authenticate", "Accept-Encoding",
-    "X-Prometheus-Remote-Write-Version", "X-Prometheus-Remote-Read-Version", "X-Prometheus-Scrape-Timeout-Seconds",
-    "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256",
+    "Authorization",
+    "Host",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "User-Agent",
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Www-Authenticate",
+    "Accept-Encoding",
+    "X-Prometheus-Remote-Write-Version",
+    "X-Prometheus-Remote-Read-Version",
+    "X-Prometheus-Scrape-Timeout-Seconds",
+    "X-Amz-Date",
+    "X-Amz-Security-Token",
+    "X-Amz-Content-Sha256",
 ];
 
 impl HttpKeys {
@@ -206,8 +220,10 @@ impl HttpKeys {
         }
         let tls = self.tls_config.settings(found);
         let auth = auth(self.basic_auth, self.authorization, self.bearer_token, self.bearer_token_file, found);
-        let proxy = proxy(self.proxy_url, self.no_proxy, &self.proxy_from_environment, self.proxy_connect_header, found);
-        let headers = self.http_headers.into_iter().flatten().filter_map(|(name, keys)| header(name, keys, found)).collect();
+        let proxy =
+            proxy(self.proxy_url, self.no_proxy, &self.proxy_from_environment, self.proxy_connect_header, found);
+        let headers =
+            self.http_headers.into_iter().flatten().filter_map(|(name, keys)| header(name, keys, found)).collect();
         HttpSettings {
             auth,
             tls,
@@ -276,14 +292,10 @@ fn auth(
 
 fn basic_auth(keys: Spanned<BasicAuthKeys>, found: &mut Vec<Diagnostic>) -> Auth {
     if keys.username.is_some() && keys.username_file.is_some() {
-        found.push(
-            keys.error("at most one of basic_auth username, username_file & username_ref must be configured"),
-        );
+        found.push(keys.error("at most one of basic_auth username, username_file & username_ref must be configured"));
     }
     if keys.password.is_some() && keys.password_file.is_some() {
-        found.push(
-            keys.error("at most one of basic_auth password, password_file & password_ref must be configured"),
-        );
+        found.push(keys.error("at most one of basic_auth password, password_file & password_ref must be configured"));
     }
     refuse_ref(keys.username_ref.as_ref(), found);
     refuse_ref(keys.password_ref.as_ref(), found);
@@ -318,8 +330,16 @@ impl TlsKeys {
         let place = |inline: &Option<Spanned<Secret>>, file: &Option<Spanned<String>>, message: &str| {
             inline.as_ref().map(|s| s.error(message)).or_else(|| file.as_ref().map(|s| s.error(message)))
         };
-        let cert_place = place(&self.cert, &self.cert_file, "exactly one of key or key_file must be configured when a client certificate is configured");
-        let key_place = place(&self.key, &self.key_file, "exactly one of cert or cert_file must be configured when a client key is configured");
+        let cert_place = place(
+            &self.cert,
+            &self.cert_file,
+            "exactly one of key or key_file must be configured when a client certificate is configured",
+        );
+        let key_place = place(
+            &self.key,
+            &self.key_file,
+            "exactly one of cert or cert_file must be configured when a client key is configured",
+        );
         let cert = text(self.cert.map(|s| s.value), self.cert_file);
         let key = text(self.key.map(|s| s.value), self.key_file);
         let identity = match (cert, key) {
@@ -378,10 +398,14 @@ fn proxy(
     let url = url.filter(|url| !url.is_empty());
     if from_environment.value {
         if url.is_some() {
-            found.push(from_environment.error("if proxy_from_environment is configured, proxy_url must not be configured"));
+            found.push(
+                from_environment.error("if proxy_from_environment is configured, proxy_url must not be configured"),
+            );
         }
         if no_proxy.is_some() {
-            found.push(from_environment.error("if proxy_from_environment is configured, no_proxy must not be configured"));
+            found.push(
+                from_environment.error("if proxy_from_environment is configured, no_proxy must not be configured"),
+            );
         }
         if let Some(header) = &connect_header {
             found.push(header.error("proxy_connect_header needs proxy_url"));
@@ -393,9 +417,9 @@ fn proxy(
             found.push(no_proxy.error("if no_proxy is configured, proxy_url must also be configured"));
         }
         if let Some(header) = connect_header.filter(|map| !map.is_empty()) {
-            found.push(
-                header.error("if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured"),
-            );
+            found.push(header.error(
+                "if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured",
+            ));
         }
         return ProxySettings::None;
     };
@@ -441,6 +465,10 @@ fn check_file(path: &Spanned<String>, what: &str, found: &mut Vec<Diagnostic>) {
 
 fn refuse_ref(node: Option<&Node>, found: &mut Vec<Diagnostic>) {
     if let Some(node) = node {
-        found.push(Diagnostic::error("there is no secret manager to take this from").on(node).help("use the key that ends in _file"));
+        found.push(
+            Diagnostic::error("there is no secret manager to take this from")
+                .on(node)
+                .help("use the key that ends in _file"),
+        );
     }
 }

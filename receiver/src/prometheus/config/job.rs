@@ -183,10 +183,13 @@ pub(super) fn job(node: &Node, global: &Global, found: &mut Vec<Diagnostic>) -> 
     let mut keys = keys?;
     let name = std::mem::take(&mut keys.job_name);
     if name.is_empty() {
-        found.push(Diagnostic::error("job_name is empty").on(&node).help("every scrape config needs a job_name of its own"));
+        found.push(
+            Diagnostic::error("job_name is empty").on(&node).help("every scrape config needs a job_name of its own"),
+        );
     }
     if !matches!(keys.scheme.as_str(), "http" | "https") {
-        found.push(keys.scheme.error(format!("unsupported scheme {:?}", keys.scheme.value)).help("write http or https"));
+        found
+            .push(keys.scheme.error(format!("unsupported scheme {:?}", keys.scheme.value)).help("write http or https"));
     }
     if keys.metrics_path.contains('?') {
         found.push(

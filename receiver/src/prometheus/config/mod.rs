@@ -8,7 +8,6 @@ mod job;
 mod protocol;
 mod refuse;
 
-
 use std::time::Duration;
 
 use config::{Built, Diagnostic, GoDuration, Node, Spanned, decode, decode_prometheus};

@@ -57,10 +57,9 @@ impl Protocol {
                 None
             }
             other => {
-                found.push(
-                    text.error(format!("unknown scrape protocol {other}"))
-                        .help("supported: [OpenMetricsText0.0.1 OpenMetricsText1.0.0 PrometheusText0.0.4 PrometheusText1.0.0]"),
-                );
+                found.push(text.error(format!("unknown scrape protocol {other}")).help(
+                    "supported: [OpenMetricsText0.0.1 OpenMetricsText1.0.0 PrometheusText0.0.4 PrometheusText1.0.0]",
+                ));
                 None
             }
         }
@@ -182,9 +181,6 @@ mod tests {
              application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
              text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
         );
-        assert_eq!(
-            accept_header(&[Protocol::Text0], Escaping::Dots),
-            "text/plain;version=0.0.4;q=0.6,*/*;q=0.5"
-        );
+        assert_eq!(accept_header(&[Protocol::Text0], Escaping::Dots), "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
     }
 }

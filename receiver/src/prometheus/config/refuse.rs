@@ -41,8 +41,16 @@ const RECEIVER: &[Refused] = &[
         message: "the key enable_protobuf_negotiation was removed from the receiver",
         help: "remove the key; targets are scraped in a text format",
     },
-    Refused { key: "buffer_period", message: "the key buffer_period was removed from the receiver", help: "remove the key" },
-    Refused { key: "buffer_count", message: "the key buffer_count was removed from the receiver", help: "remove the key" },
+    Refused {
+        key: "buffer_period",
+        message: "the key buffer_period was removed from the receiver",
+        help: "remove the key",
+    },
+    Refused {
+        key: "buffer_count",
+        message: "the key buffer_count was removed from the receiver",
+        help: "remove the key",
+    },
 ];
 
 const PROMETHEUS: &[Refused] = &[Refused {
@@ -64,9 +72,38 @@ const SERVER_ONLY: &[(&[&str], &str)] = &[
 const WITHOUT_EFFECT: &[&str] = &["storage", "tracing", "otlp", "runtime"];
 
 const OTHER_DISCOVERIES: &[&str] = &[
-    "aws", "azure", "consul", "digitalocean", "docker", "dockerswarm", "ec2", "ecs", "elasticache", "eureka", "gce",
-    "hetzner", "ionos", "kubernetes", "kuma", "lightsail", "linode", "marathon", "msk", "nerve", "nomad", "openstack",
-    "outscale", "ovhcloud", "puppetdb", "rds", "scaleway", "serverset", "stackit", "triton", "uyuni", "vultr",
+    "aws",
+    "azure",
+    "consul",
+    "digitalocean",
+    "docker",
+    "dockerswarm",
+    "ec2",
+    "ecs",
+    "elasticache",
+    "eureka",
+    "gce",
+    "hetzner",
+    "ionos",
+    "kubernetes",
+    "kuma",
+    "lightsail",
+    "linode",
+    "marathon",
+    "msk",
+    "nerve",
+    "nomad",
+    "openstack",
+    "outscale",
+    "ovhcloud",
+    "puppetdb",
+    "rds",
+    "scaleway",
+    "serverset",
+    "stackit",
+    "triton",
+    "uyuni",
+    "vultr",
 ];
 
 /// Keys of the receiver itself.
@@ -77,8 +114,10 @@ pub(super) fn receiver(node: &mut Node, found: &mut Vec<Diagnostic>) {
 /// Keys of the Prometheus configuration.
 pub(super) fn prometheus(node: &mut Node, found: &mut Vec<Diagnostic>) {
     take(node, PROMETHEUS, found);
-    let mut unsupported: Vec<(&str, Node)> =
-        SERVER_ONLY.iter().filter_map(|(keys, name)| Some((*name, node.at(keys).filter(|n| has_value(n))?.clone()))).collect();
+    let mut unsupported: Vec<(&str, Node)> = SERVER_ONLY
+        .iter()
+        .filter_map(|(keys, name)| Some((*name, node.at(keys).filter(|n| has_value(n))?.clone())))
+        .collect();
     unsupported.sort_by_key(|(name, _)| *name);
     if let Some((_, first)) = unsupported.first() {
         let list: String = unsupported.iter().map(|(name, _)| format!("\n\t{name}")).collect();

@@ -28,7 +28,12 @@ pub(super) async fn run(
                 Ok(targets) => *slot = targets,
                 Err(error) => {
                     context.metrics.failed("dns_sd");
-                    tracing::error!(job = &*context.job, name, error, "cannot look up targets, keeping the ones there are");
+                    tracing::error!(
+                        job = &*context.job,
+                        name,
+                        error,
+                        "cannot look up targets, keeping the ones there are"
+                    );
                 }
             }
         }
@@ -43,12 +48,18 @@ pub(super) async fn run(
 
 /// With the system's servers as they are configured now.
 async fn lookup_now(name: &str, record: DnsRecord, port: u16) -> Result<Vec<DiscoveredTarget>, String> {
-    let builder = TokioResolver::builder_tokio().map_err(|error| format!("cannot read the DNS configuration: {error}"))?;
+    let builder =
+        TokioResolver::builder_tokio().map_err(|error| format!("cannot read the DNS configuration: {error}"))?;
     let resolver = builder.build().map_err(|error| error.to_string())?;
     lookup(&resolver, name, record, port).await
 }
 
-async fn lookup(resolver: &TokioResolver, name: &str, record: DnsRecord, port: u16) -> Result<Vec<DiscoveredTarget>, String> {
+async fn lookup(
+    resolver: &TokioResolver,
+    name: &str,
+    record: DnsRecord,
+    port: u16,
+) -> Result<Vec<DiscoveredTarget>, String> {
     let kind = match record {
         DnsRecord::Srv => RecordType::SRV,
         DnsRecord::A => RecordType::A,
@@ -58,7 +69,8 @@ async fn lookup(resolver: &TokioResolver, name: &str, record: DnsRecord, port: u
     };
     match resolver.lookup(name, kind).await {
         Ok(answer) => {
-            let mut targets: Vec<_> = answer.answers().iter().filter_map(|record| target(name, &record.data, port)).collect();
+            let mut targets: Vec<_> =
+                answer.answers().iter().filter_map(|record| target(name, &record.data, port)).collect();
             targets.sort();
             Ok(targets)
         }

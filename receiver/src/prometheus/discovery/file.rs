@@ -52,7 +52,8 @@ pub(super) async fn run(block: usize, patterns: Vec<String>, refresh: Duration, 
             full_read = now + refresh;
         }
         files.update(&on_disk, is_full, &context.job);
-        let mut targets: Vec<DiscoveredTarget> = files.known.values().flat_map(|file| file.targets.iter().cloned()).collect();
+        let mut targets: Vec<DiscoveredTarget> =
+            files.known.values().flat_map(|file| file.targets.iter().cloned()).collect();
         for (path, receiver) in &mut memory {
             let published = receiver.borrow_and_update().clone();
             targets.extend(published.iter().flat_map(|groups| from_memory(path, groups)));
@@ -114,7 +115,12 @@ impl Files {
                     self.known.insert(path, Known { stamp, targets });
                 }
                 Err(error) => {
-                    tracing::error!(job, file = path, error, "cannot read targets from file, keeping the targets it had");
+                    tracing::error!(
+                        job,
+                        file = path,
+                        error,
+                        "cannot read targets from file, keeping the targets it had"
+                    );
                     self.known.entry(path).or_insert(Known { stamp, targets: Vec::new() }).stamp = stamp;
                 }
             }
@@ -150,7 +156,11 @@ fn read(path: &str) -> Result<Vec<DiscoveredTarget>, String> {
     if size as u64 > MAX_LIST_BYTES {
         return Err(format!("it has more than {MAX_LIST_BYTES} bytes"));
     }
-    let groups = if path.to_ascii_lowercase().ends_with(".json") { parse_json(text.as_bytes())? } else { parse_yaml(path, &text)? };
+    let groups = if path.to_ascii_lowercase().ends_with(".json") {
+        parse_json(text.as_bytes())?
+    } else {
+        parse_yaml(path, &text)?
+    };
     Ok(groups.iter().flat_map(|group| expand(&group.targets, &group.labels, &[(META_FILEPATH, path)])).collect())
 }
 
@@ -196,7 +206,11 @@ mod tests {
 
     #[test]
     fn files_are_json_or_yaml_lists_of_groups() {
-        check("a.json", r#"[{"targets":["a:1","b:2"],"labels":{"x":"y"}}]"#, Ok("x=y,__address__=a:1 x=y,__address__=b:2"));
+        check(
+            "a.json",
+            r#"[{"targets":["a:1","b:2"],"labels":{"x":"y"}}]"#,
+            Ok("x=y,__address__=a:1 x=y,__address__=b:2"),
+        );
         check("a.yml", "- targets: [a:1]\n  labels: {v: 1.10, on: yes}\n", Ok("on=yes,v=1.10,__address__=a:1"));
         check("a.YAML", "", Ok(""));
         check("a.json", "[]", Ok(""));

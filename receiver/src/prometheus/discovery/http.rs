@@ -13,7 +13,13 @@ use super::{DiscoveredTarget, DiscoveryContext, MAX_LIST_BYTES, expand, parse_js
 const REFRESH_INTERVAL: HeaderName = HeaderName::from_static("x-prometheus-refresh-interval-seconds");
 
 /// Follows the list at `url`.
-pub(super) async fn run(block: usize, url: String, refresh: Duration, settings: &HttpSettings, context: &DiscoveryContext) {
+pub(super) async fn run(
+    block: usize,
+    url: String,
+    refresh: Duration,
+    settings: &HttpSettings,
+    context: &DiscoveryContext,
+) {
     let client = match context.clients.get(settings) {
         Ok(client) => client,
         Err(error) => {
@@ -25,7 +31,8 @@ pub(super) async fn run(block: usize, url: String, refresh: Duration, settings: 
     loop {
         match fetch(&url, refresh, &client, &context.user_agent).await {
             Ok(groups) => {
-                let targets = groups.iter().flat_map(|group| expand(&group.targets, &group.labels, &[("__meta_url", &url)]));
+                let targets =
+                    groups.iter().flat_map(|group| expand(&group.targets, &group.labels, &[("__meta_url", &url)]));
                 let targets: Vec<DiscoveredTarget> = targets.collect();
                 if last.as_ref() != Some(&targets) {
                     context.send(block, targets.clone()).await;
@@ -34,7 +41,11 @@ pub(super) async fn run(block: usize, url: String, refresh: Duration, settings: 
             }
             Err(error) => {
                 context.metrics.failed("http_sd");
-                tracing::error!(job = &*context.job, error, "Unable to refresh target groups, keeping the ones there are");
+                tracing::error!(
+                    job = &*context.job,
+                    error,
+                    "Unable to refresh target groups, keeping the ones there are"
+                );
             }
         }
         tokio::time::sleep(refresh).await;
@@ -48,7 +59,12 @@ async fn fetch(url: &str, refresh: Duration, client: &HttpClient, user_agent: &s
     }
 }
 
-async fn request(url: &str, refresh: Duration, client: &HttpClient, user_agent: &str) -> Result<Vec<GroupKeys>, String> {
+async fn request(
+    url: &str,
+    refresh: Duration,
+    client: &HttpClient,
+    user_agent: &str,
+) -> Result<Vec<GroupKeys>, String> {
     let value = |text: &str| HeaderValue::from_str(text).expect("it is made of plain ASCII");
     let mut headers: HeaderMap = client.headers()?;
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -75,5 +91,8 @@ async fn request(url: &str, refresh: Duration, client: &HttpClient, user_agent: 
 /// `application/json`, with or without `charset=utf-8`.
 fn is_json(content_type: &str) -> bool {
     let text: String = content_type.to_ascii_lowercase().split_whitespace().collect();
-    matches!(text.as_str(), "application/json" | "application/json;charset=utf-8" | "application/json;charset=\"utf-8\"")
+    matches!(
+        text.as_str(),
+        "application/json" | "application/json;charset=utf-8" | "application/json;charset=\"utf-8\""
+    )
 }

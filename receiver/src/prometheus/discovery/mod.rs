@@ -47,8 +47,12 @@ pub(crate) async fn run(block: usize, settings: DiscoverySettings, context: Disc
     let work = async {
         match settings {
             DiscoverySettings::Static(group) => context.send(block, expand(&group.targets, &group.labels, &[])).await,
-            DiscoverySettings::File { patterns, refresh } => file::run(block, patterns, refresh.to_std(), &context).await,
-            DiscoverySettings::Http { url, refresh, http } => http::run(block, url, refresh.to_std(), &http, &context).await,
+            DiscoverySettings::File { patterns, refresh } => {
+                file::run(block, patterns, refresh.to_std(), &context).await
+            }
+            DiscoverySettings::Http { url, refresh, http } => {
+                http::run(block, url, refresh.to_std(), &http, &context).await
+            }
             DiscoverySettings::Dns { names, record, port, refresh } => {
                 dns::run(block, names, record, port, refresh.to_std(), &context).await;
             }

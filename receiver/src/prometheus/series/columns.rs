@@ -1,9 +1,7 @@
 //! The points of one scrape while they are collected, in the columns of a batch.
 
 use proto::points::FLAG_NO_RECORDED_VALUE;
-use proto::{
-    AttrSetId, Exemplar, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint,
-};
+use proto::{AttrSetId, Exemplar, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint};
 
 /// Columns, and whether the points of each metric are adjacent so far.
 #[derive(Default)]

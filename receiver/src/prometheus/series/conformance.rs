@@ -37,12 +37,9 @@ fn check(case: &Value) -> Option<String> {
         let mut text = Vec::new();
         proto::otlp::to_json(&batch, &mut text);
         let otlp: Value = serde_json::from_slice(&text).unwrap();
-        let got = otlp["resourceMetrics"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(resource)
-            .find(|resource| resource["resource"].as_array().unwrap().contains(&json!(["service.name", ["stringValue", name]])));
+        let got = otlp["resourceMetrics"].as_array().unwrap().iter().map(resource).find(|resource| {
+            resource["resource"].as_array().unwrap().contains(&json!(["service.name", ["stringValue", name]]))
+        });
         let got = got.unwrap_or(Value::Null);
         if got != *expected {
             return Some(format!("{name} scrape {number} ({result:?}):\n  got      {got}\n  expected {expected}"));
@@ -109,7 +106,8 @@ fn scope(value: &Value) -> Value {
 
 fn metric(value: &Value) -> Value {
     let mut out: Map<String, Value> = value.as_object().unwrap().clone();
-    let kind = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"].into_iter().find(|k| out.contains_key(*k));
+    let kind =
+        ["gauge", "sum", "histogram", "exponentialHistogram", "summary"].into_iter().find(|k| out.contains_key(*k));
     let Value::Object(mut body) = out.remove(kind.unwrap()).unwrap() else { panic!("no data in {value}") };
     let points = body.remove("dataPoints").unwrap();
     let is_duration = value["name"] == "scrape_duration_seconds";
@@ -158,7 +156,11 @@ fn whole(value: Value) -> Value {
 fn times(value: &Value) -> Map<String, Value> {
     let mut out = value.as_object().unwrap().clone();
     for key in ["timeUnixNano", "startTimeUnixNano"] {
-        if out.get(key).and_then(Value::as_str).is_some_and(|time| time.parse::<u64>().unwrap() > 1_750_000_000_000_000_000) {
+        if out
+            .get(key)
+            .and_then(Value::as_str)
+            .is_some_and(|time| time.parse::<u64>().unwrap() > 1_750_000_000_000_000_000)
+        {
             out.insert(key.into(), "now".into());
         }
     }

@@ -50,7 +50,9 @@ pub(crate) enum ScrapeError {
         limit: u64,
     },
     /// `label_value_length_limit`.
-    #[error("label_value_length_limit exceeded (metric: {metric}, label name: {label}, length: {bytes}, limit: {limit})")]
+    #[error(
+        "label_value_length_limit exceeded (metric: {metric}, label name: {label}, length: {bytes}, limit: {limit})"
+    )]
     LabelValueLength {
         /// Metric of the series.
         metric: String,
@@ -62,7 +64,9 @@ pub(crate) enum ScrapeError {
         limit: u64,
     },
     /// More series than the agent keeps for one target.
-    #[error("the target has more than {limit} series; set sample_limit or drop series with metric_relabel_configs at the target")]
+    #[error(
+        "the target has more than {limit} series; set sample_limit or drop series with metric_relabel_configs at the target"
+    )]
     TooManySeries {
         /// The limit.
         limit: usize,

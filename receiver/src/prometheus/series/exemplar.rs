@@ -37,9 +37,13 @@ impl SeriesCache {
         let mut span_id = None;
         let mut others = Vec::new();
         for (name, value) in text::labels(labels) {
-            if name.eq_ignore_ascii_case("trace_id") && let Some(id) = hex_id(&value) {
+            if name.eq_ignore_ascii_case("trace_id")
+                && let Some(id) = hex_id(&value)
+            {
                 trace_id = Some(id);
-            } else if name.eq_ignore_ascii_case("span_id") && let Some(id) = hex_id(&value) {
+            } else if name.eq_ignore_ascii_case("span_id")
+                && let Some(id) = hex_id(&value)
+            {
                 span_id = Some(id);
             } else {
                 others.push((name, value));

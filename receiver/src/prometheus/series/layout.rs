@@ -81,7 +81,8 @@ impl Layouts {
 
     /// Bytes held, roughly.
     pub(crate) fn size_bytes(&self) -> usize {
-        let spelled: usize = self.nodes.iter().filter_map(|n| n.spelled_out.as_ref()).map(|l| l.values.len() * 10 + 48).sum();
+        let spelled: usize =
+            self.nodes.iter().filter_map(|n| n.spelled_out.as_ref()).map(|l| l.values.len() * 10 + 48).sum();
         spelled + self.nodes.capacity() * size_of::<Node>() + self.next.capacity() * 20
     }
 

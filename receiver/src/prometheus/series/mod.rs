@@ -407,7 +407,8 @@ impl SeriesCache {
             }
         }
         state.round = self.round;
-        state.point = self.columns.push_number(state.metric, state.attrs, time_unix_nano, start_unix_nano, sample.value);
+        state.point =
+            self.columns.push_number(state.metric, state.attrs, time_unix_nano, start_unix_nano, sample.value);
         true
     }
 

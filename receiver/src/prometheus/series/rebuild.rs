@@ -1,11 +1,11 @@
 //! Keeping the cache small: series that are gone leave text, attribute sets and groups behind; when that is more than
 //! what is alive, everything is built anew from the raw text of the living series.
 
+use super::SeriesCache;
 use super::columns::Columns;
 use super::entries::{Entries, Entry};
 use super::layout::Layouts;
 use super::tables::TableBuilder;
-use super::SeriesCache;
 
 /// Dead series that are always tolerated.
 const TOLERATED_DEAD: usize = 1_000;

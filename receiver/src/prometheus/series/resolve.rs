@@ -94,7 +94,11 @@ impl SeriesCache {
         let limits = &self.rules.limits;
         let over = |limit: u64, size: usize| limit != 0 && size as u64 > limit;
         if over(limits.labels, labels.len()) {
-            return Err(ScrapeError::LabelLimit { metric: metric.to_owned(), labels: labels.len(), limit: limits.labels });
+            return Err(ScrapeError::LabelLimit {
+                metric: metric.to_owned(),
+                labels: labels.len(),
+                limit: limits.labels,
+            });
         }
         for (name, value) in labels.iter() {
             if name != METRIC_NAME && !validation.is_label_name(name) {
@@ -169,7 +173,8 @@ impl SeriesCache {
 
     /// Resource of a sample, and whether it has scope labels.
     fn place(&mut self, labels: &Labels<'_>) -> (u32, bool) {
-        let or_target = |own: Option<&str>, target: &str| own.filter(|own| !own.is_empty()).unwrap_or(target).to_owned();
+        let or_target =
+            |own: Option<&str>, target: &str| own.filter(|own| !own.is_empty()).unwrap_or(target).to_owned();
         let job = or_target(labels.get("job"), &self.target.job);
         let instance = or_target(labels.get("instance"), &self.target.instance);
         let has_scope = labels.iter().any(|(name, _)| name.starts_with("otel_scope_"));

@@ -66,7 +66,13 @@ impl TableBuilder {
     }
 
     /// The resource of a job and instance; `discovered` are further attributes of the target.
-    pub(crate) fn resource(&mut self, job: &str, instance: &str, scheme: &str, discovered: &[(&'static str, String)]) -> u32 {
+    pub(crate) fn resource(
+        &mut self,
+        job: &str,
+        instance: &str,
+        scheme: &str,
+        discovered: &[(&'static str, String)],
+    ) -> u32 {
         let tables = self.edit();
         let key = (tables.symbols.intern(job), tables.symbols.intern(instance));
         if let Some(&found) = self.resources.get(&key) {
@@ -140,7 +146,9 @@ impl TableBuilder {
     pub(crate) fn set_target_info(&mut self, mut infos: &[(u32, AttrSetId)]) {
         for (id, &plain) in self.plain.iter().enumerate() {
             let mut attrs = plain;
-            while let Some(((_, info), rest)) = infos.split_first().filter(|((resource, _), _)| *resource as usize <= id) {
+            while let Some(((_, info), rest)) =
+                infos.split_first().filter(|((resource, _), _)| *resource as usize <= id)
+            {
                 attrs = merged(&mut self.shared, attrs, *info, &mut self.pairs);
                 infos = rest;
             }
@@ -196,7 +204,12 @@ fn otlp_kind(kind: MetricType) -> (MetricKind, Temporality, bool) {
 }
 
 /// The pairs of `base`, with those of `over` replaced or added.
-fn merged(shared: &mut Arc<Tables>, base: AttrSetId, over: AttrSetId, pairs: &mut Vec<(SymbolId, ValueId)>) -> AttrSetId {
+fn merged(
+    shared: &mut Arc<Tables>,
+    base: AttrSetId,
+    over: AttrSetId,
+    pairs: &mut Vec<(SymbolId, ValueId)>,
+) -> AttrSetId {
     pairs.clear();
     pairs.extend_from_slice(shared.attrs.pairs(base));
     for &(key, value) in shared.attrs.pairs(over) {
