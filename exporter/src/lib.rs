@@ -7,6 +7,7 @@
 
 pub mod awsemf;
 pub mod cloudwatch;
+pub mod file;
 pub mod sender;
 
 use std::borrow::Cow;
