@@ -187,11 +187,9 @@ impl FileConfig {
 
 impl RotationConfig {
     fn check(&self, found: &mut Vec<Diagnostic>) -> Rotation {
-        for (name, value) in [
-            ("max_megabytes", &self.max_megabytes),
-            ("max_days", &self.max_days),
-            ("max_backups", &self.max_backups),
-        ] {
+        for (name, value) in
+            [("max_megabytes", &self.max_megabytes), ("max_days", &self.max_days), ("max_backups", &self.max_backups)]
+        {
             if **value < 0 {
                 found.push(value.error(format!("{name} must not be negative")));
             }

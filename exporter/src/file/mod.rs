@@ -12,7 +12,7 @@ use bytes::Bytes;
 use proto::{Batch, BoxFuture, BuildContext, Stop, otlp};
 
 use crate::sender::{Sender, SenderSettings};
-use crate::{Encoded, Encoder, Exporter, ExporterFactory, ExporterNode, OutgoingRequest, Outcome};
+use crate::{Encoded, Encoder, Exporter, ExporterFactory, ExporterNode, Outcome, OutgoingRequest};
 pub use config::{FileConfig, FileSettings, Format, GroupByConfig, Rotation, RotationConfig};
 use writer::Writer;
 
