@@ -4,6 +4,9 @@
 //! batches, holds them and sends them on by itself.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod batch;
+pub mod memory_limiter;
+
 use std::borrow::Cow;
 
 use config::{Built, Node};
@@ -51,4 +54,4 @@ pub struct ProcessorFactory {
 }
 
 /// The processors of this binary.
-pub static FACTORIES: &[&ProcessorFactory] = &[];
+pub static FACTORIES: &[&ProcessorFactory] = &[&batch::FACTORY, &memory_limiter::FACTORY];

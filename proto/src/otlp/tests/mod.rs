@@ -1,6 +1,7 @@
 //! The codecs against prost on random messages; helpers for the test files beside this one.
 
 mod json;
+mod merge;
 mod protobuf;
 mod reference;
 
