@@ -108,4 +108,4 @@ pub struct ExporterFactory {
 }
 
 /// The exporters of this binary.
-pub static FACTORIES: &[&ExporterFactory] = &[&file::FACTORY];
+pub static FACTORIES: &[&ExporterFactory] = &[&awsemf::FACTORY, &file::FACTORY];

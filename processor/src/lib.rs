@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod memory_limiter;
+pub mod metric_declaration;
 
 use std::borrow::Cow;
 
@@ -54,4 +55,4 @@ pub struct ProcessorFactory {
 }
 
 /// The processors of this binary.
-pub static FACTORIES: &[&ProcessorFactory] = &[&batch::FACTORY, &memory_limiter::FACTORY];
+pub static FACTORIES: &[&ProcessorFactory] = &[&batch::FACTORY, &memory_limiter::FACTORY, &metric_declaration::FACTORY];

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-/// A log stream that events go to. Two destinations of one exporter with equal names have equal ids, and an id is
-/// never given to other names while the process runs.
+/// A log stream that events go to. Events for the same names have the same id while any of their series is in use; an id is
+/// not given to other names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// Number of this group and stream within the exporter, counted from 0.

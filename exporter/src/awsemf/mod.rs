@@ -2,6 +2,37 @@
 //!
 //! This folder translates and groups; it never talks to AWS, that is `cloudwatch`, and never queues, that is `sender`.
 
+mod config;
+mod cumulative;
+mod delta;
+mod destination;
+mod document;
+mod drops;
 mod event;
+mod exponential;
+mod factory;
+mod fields;
+mod group;
+mod json;
+mod labels;
+mod lookup;
+mod names;
+mod placeholders;
+mod plan;
+mod points;
+mod resource;
+mod selection;
+mod session;
+mod slab;
+#[cfg(test)]
+mod tests;
+mod translator;
+mod units;
 
+pub use config::{
+    AwsEmfConfig, DescriptorConfig, NO_ROLLUP_GATE, Output, ResourceConversion, TranslationSettings, Version,
+};
 pub use event::{Destination, EventRef, EventSink, MAX_DOCUMENT_BYTES};
+pub use factory::FACTORY;
+pub use session::AwsSessionConfig;
+pub use translator::Translator;

@@ -1,0 +1,202 @@
+//! What the previous point of every cumulative series was: bounded, and forgotten when the series stops coming.
+//!
+//! Computing the difference is the caller's; here is only whether there is one to compute.
+
+use hashbrown::HashTable;
+use proto::attrs::mix;
+
+use super::names::NameId;
+
+/// A series: labels, resource and kind (one number for the three) and the metric name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SeriesKey {
+    /// Never given twice while the process runs.
+    pub(crate) series: u64,
+    /// Metric name.
+    pub(crate) metric: NameId,
+}
+
+/// What is known before a point.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Previous<'a, V> {
+    /// Nothing: the point's value has to be put here.
+    First(&'a mut V),
+    /// The value of the point before, to be replaced.
+    Known(&'a mut V),
+    /// The same, but the point's start time says that the series began anew since.
+    Restarted(&'a mut V),
+    /// The point is older than the one before; nothing is to be changed.
+    OutOfOrder,
+}
+
+/// The previous points of all series of one kind.
+pub(crate) struct Deltas<V> {
+    table: HashTable<Entry<V>>,
+    /// Next bucket that the expiry looks at.
+    hand: usize,
+    limit: usize,
+}
+
+struct Entry<V> {
+    key: SeriesKey,
+    /// Seconds since the exporter began, when a point last came.
+    seen_s: u32,
+    time_unix_nano: u64,
+    start_unix_nano: u64,
+    value: V,
+}
+
+/// Series without a point for this long are forgotten. By arrival, not by the points' own times; longer than any
+/// usual export interval.
+pub(crate) const FORGET_AFTER_S: u32 = 3600;
+/// Series remembered, per kind.
+pub(crate) const MAX_SERIES: usize = 1_000_000;
+/// Buckets looked at per new series.
+const LOOK_PER_INSERT: usize = 4;
+/// Buckets looked at for one to give up when there are too many series.
+const LOOK_WHEN_FULL: usize = 32;
+
+impl<V: Default> Deltas<V> {
+    pub(crate) fn new(limit: usize) -> Deltas<V> {
+        Deltas { table: HashTable::new(), hand: 0, limit }
+    }
+
+    /// Looks a series up and notes the point's time.
+    pub(crate) fn previous(
+        &mut self,
+        key: SeriesKey,
+        time_unix_nano: u64,
+        start_unix_nano: u64,
+        now_s: u32,
+    ) -> Previous<'_, V> {
+        let hash = hash(key);
+        // Looked up by position: the borrow of a hit must not last over the insertion.
+        if let Some(at) = self.table.find_bucket_index(hash, |entry| entry.key == key) {
+            let entry = self.table.get_bucket_mut(at).expect("the bucket was just found");
+            if time_unix_nano < entry.time_unix_nano {
+                return Previous::OutOfOrder;
+            }
+            let restarted = entry.start_unix_nano != 0 && start_unix_nano > entry.start_unix_nano;
+            entry.seen_s = now_s;
+            entry.time_unix_nano = time_unix_nano;
+            entry.start_unix_nano = start_unix_nano;
+            return if restarted { Previous::Restarted(&mut entry.value) } else { Previous::Known(&mut entry.value) };
+        }
+        if self.table.len() >= self.limit {
+            self.give_one_up(now_s);
+        } else {
+            self.expire(LOOK_PER_INSERT, now_s);
+        }
+        let entry = Entry { key, seen_s: now_s, time_unix_nano, start_unix_nano, value: V::default() };
+        Previous::First(&mut self.table.insert_unique(hash, entry, |entry| self::hash(entry.key)).into_mut().value)
+    }
+
+    /// Looks at some buckets and forgets what has not come for long.
+    pub(crate) fn expire(&mut self, buckets: usize, now_s: u32) {
+        for _ in 0..buckets.min(self.table.num_buckets()) {
+            self.hand = if self.hand + 1 < self.table.num_buckets() { self.hand + 1 } else { 0 };
+            if let Ok(entry) = self.table.get_bucket_entry(self.hand)
+                && now_s.saturating_sub(entry.get().seen_s) >= FORGET_AFTER_S
+            {
+                entry.remove();
+            }
+        }
+    }
+
+    /// Forgets the one of a few series that has been silent for longest.
+    fn give_one_up(&mut self, now_s: u32) {
+        let buckets = self.table.num_buckets();
+        let mut oldest: Option<(u32, usize)> = None;
+        let mut looked = 0;
+        while (looked < LOOK_WHEN_FULL || oldest.is_none()) && looked < buckets {
+            self.hand = if self.hand + 1 < buckets { self.hand + 1 } else { 0 };
+            looked += 1;
+            if let Some(entry) = self.table.get_bucket(self.hand) {
+                let silent = now_s.saturating_sub(entry.seen_s);
+                if oldest.is_none_or(|(most, _)| silent > most) {
+                    oldest = Some((silent, self.hand));
+                }
+            }
+        }
+        if let Some((_, at)) = oldest
+            && let Ok(entry) = self.table.get_bucket_entry(at)
+        {
+            entry.remove();
+        }
+    }
+
+    /// Series remembered.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Buckets there are, for a full round of [`Deltas::expire`].
+    pub(crate) fn buckets(&self) -> usize {
+        self.table.num_buckets()
+    }
+}
+
+fn hash(key: SeriesKey) -> u64 {
+    mix(key.series, u64::from(key.metric.number()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::awsemf::names::Names;
+
+    fn key(series: u64) -> SeriesKey {
+        SeriesKey { series, metric: Names::new().intern("m") }
+    }
+
+    /// Puts a value and says what was there.
+    fn put(deltas: &mut Deltas<f64>, series: u64, time: u64, start: u64, now_s: u32, value: f64) -> String {
+        match deltas.previous(key(series), time, start, now_s) {
+            Previous::First(v) => {
+                *v = value;
+                "first".to_owned()
+            }
+            Previous::Known(v) => format!("known {}", std::mem::replace(v, value)),
+            Previous::Restarted(v) => format!("restarted {}", std::mem::replace(v, value)),
+            Previous::OutOfOrder => "old".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_previous_point_is_known_unless_it_is_newer_or_began_later() {
+        let mut d = Deltas::new(10);
+        assert_eq!(put(&mut d, 1, 10, 1, 0, 5.0), "first");
+        assert_eq!(put(&mut d, 2, 10, 0, 0, 7.0), "first");
+        assert_eq!(put(&mut d, 1, 20, 1, 0, 6.0), "known 5");
+        assert_eq!(put(&mut d, 1, 15, 1, 0, 9.0), "old");
+        assert_eq!(put(&mut d, 1, 20, 1, 0, 8.0), "known 6");
+        assert_eq!(put(&mut d, 1, 30, 25, 0, 1.0), "restarted 8");
+        assert_eq!(put(&mut d, 1, 40, 0, 0, 2.0), "known 1");
+        assert_eq!(put(&mut d, 2, 20, 15, 0, 8.0), "known 7");
+    }
+
+    #[test]
+    fn a_series_is_forgotten_by_its_arrival_not_by_its_time() {
+        let mut d = Deltas::new(1000);
+        for series in 0..100 {
+            put(&mut d, series, 1, 0, 0, 1.0);
+        }
+        put(&mut d, 7, 2, 0, FORGET_AFTER_S - 1, 1.0);
+        d.expire(d.buckets(), FORGET_AFTER_S - 1);
+        assert_eq!(d.len(), 100);
+        d.expire(d.buckets(), FORGET_AFTER_S);
+        assert_eq!(d.len(), 1);
+        assert_eq!(put(&mut d, 7, 3, 0, FORGET_AFTER_S, 4.0), "known 1");
+    }
+
+    #[test]
+    fn the_number_of_series_is_bounded_and_the_silent_ones_go_first() {
+        let mut d = Deltas::new(64);
+        for series in 0..10_000 {
+            put(&mut d, series, 1, 0, series as u32, 1.0);
+            assert!(d.len() <= 64);
+        }
+        assert_eq!(put(&mut d, 9_999, 2, 0, 10_000, 1.0), "known 1");
+    }
+}

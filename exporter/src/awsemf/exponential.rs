@@ -1,0 +1,297 @@
+//! Exponential histograms as CloudWatch value lists: bucket mid-points, in parts of at most 100.
+
+/// Values of one metric that CloudWatch takes in an event.
+pub(crate) const MAX_VALUES: usize = 100;
+
+/// The parts of the point that matter here. Absent sum, min and max are 0.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exponential<'a> {
+    pub(crate) scale: i32,
+    pub(crate) zero_count: u64,
+    pub(crate) positive_offset: i32,
+    pub(crate) positive: &'a [u64],
+    pub(crate) negative_offset: i32,
+    pub(crate) negative: &'a [u64],
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+/// One part of a histogram: what becomes `{"Values":[...],"Counts":[...],"Max":...}`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Part {
+    /// Start in the arena of values and counts.
+    pub(crate) start: usize,
+    /// Number of values.
+    pub(crate) len: usize,
+    pub(crate) max: f64,
+    pub(crate) min: f64,
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
+}
+
+/// A bound of a bucket is beyond what a float holds, so the point has no value in CloudWatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotFinite;
+
+/// Splits a histogram: values and their counts are appended to `values`, parts to `parts`. Nothing is appended on error.
+///
+/// Values go from the largest to the smallest. Empty buckets give no value but use up the capacity that a part is
+/// opened with, as in the reference.
+pub(crate) fn split(h: &Exponential<'_>, values: &mut Vec<(f64, u64)>, parts: &mut Vec<Part>) -> Result<(), NotFinite> {
+    let (value_mark, part_mark) = (values.len(), parts.len());
+    let result = push_parts(h, values, parts);
+    if result.is_err() {
+        values.truncate(value_mark);
+        parts.truncate(part_mark);
+    }
+    result
+}
+
+fn push_parts(h: &Exponential<'_>, values: &mut Vec<(f64, u64)>, parts: &mut Vec<Part>) -> Result<(), NotFinite> {
+    let positions = h.positive.len() + h.negative.len() + usize::from(h.zero_count > 0);
+    let first_part = parts.len();
+    let mut visited = 0;
+    let mut buckets = buckets(h);
+    while visited < positions {
+        let capacity = MAX_VALUES.min(positions - visited);
+        let sum = if visited == 0 { h.sum } else { 0.0 };
+        let mut part = Part { start: values.len(), len: 0, max: h.max, min: h.min, count: 0, sum };
+        while part.len < capacity
+            && let Some((low, high, count)) = buckets.next()
+        {
+            visited += 1;
+            if count == 0 {
+                continue;
+            }
+            let sum = low + high;
+            let middle = if sum.is_finite() { sum / 2.0 } else { low / 2.0 + high / 2.0 };
+            if !middle.is_finite() {
+                return Err(NotFinite);
+            }
+            values.push((middle, count));
+            if part.len == 0 {
+                part.max = high;
+            }
+            part.len += 1;
+            part.count = part.count.wrapping_add(count);
+            if part.len == capacity {
+                part.min = low;
+            }
+        }
+        if part.len > 0 {
+            parts.push(part);
+        }
+    }
+    match &mut parts[first_part..] {
+        [] => parts.push(Part { start: values.len(), len: 0, max: h.max, min: h.min, count: h.count, sum: h.sum }),
+        [first, rest @ ..] => {
+            first.max = h.max;
+            rest.last_mut().unwrap_or(first).min = h.min;
+        }
+    }
+    Ok(())
+}
+
+/// Lower bound, upper bound and count of every position, from the largest value to the smallest.
+fn buckets<'a>(h: &'a Exponential<'_>) -> impl Iterator<Item = (f64, f64, u64)> + 'a {
+    let base = base(h.scale);
+    let positive = h.positive.iter().enumerate().rev().map(move |(i, count)| {
+        let index = i64::from(h.positive_offset) + i as i64;
+        (power(base, index), power(base, index + 1), *count)
+    });
+    let zero = (h.zero_count > 0).then_some((0.0, 0.0, h.zero_count));
+    let negative = h.negative.iter().enumerate().map(move |(i, count)| {
+        let index = i64::from(h.negative_offset) + i as i64;
+        (-power(base, index + 1), -power(base, index), *count)
+    });
+    positive.chain(zero).chain(negative)
+}
+
+/// `2 ^ (2 ^ -scale)`; infinite from scale -10 downwards.
+fn base(scale: i32) -> f64 {
+    match scale {
+        ..=0 => scale_by_power_of_two(1.0, 1 << scale.unsigned_abs().min(11)),
+        1 => 2f64.sqrt(),
+        _ => (std::f64::consts::LN_2 * scale_by_power_of_two(1.0, -i64::from(scale))).exp(),
+    }
+}
+
+/// `base ^ index` with the roundings of Go's `math.Pow`: powers of the mantissa by squaring, the exponent kept apart,
+/// the inverse taken at the end. The error of the base grows with the index, so that another way would give other
+/// digits than the reference.
+fn power(base: f64, index: i64) -> f64 {
+    if base.is_infinite() {
+        return [0.0, 1.0, f64::INFINITY][(index.signum() + 1) as usize];
+    }
+    let (mut square, mut square_exponent) = mantissa_and_exponent(base);
+    let (mut mantissa, mut exponent) = (1.0, 0i64);
+    let mut left = index.unsigned_abs();
+    while left != 0 {
+        if square_exponent.abs() > 1 << 12 {
+            // Far out of range already; what is left only adds to that.
+            exponent += square_exponent;
+            break;
+        }
+        if left & 1 == 1 {
+            mantissa *= square;
+            exponent += square_exponent;
+        }
+        square *= square;
+        square_exponent *= 2;
+        if square < 0.5 {
+            square *= 2.0;
+            square_exponent -= 1;
+        }
+        left >>= 1;
+    }
+    if index < 0 { scale_by_power_of_two(1.0 / mantissa, -exponent) } else { scale_by_power_of_two(mantissa, exponent) }
+}
+
+/// A positive normal number as a mantissa from 0.5 to below 1 and a power of two.
+fn mantissa_and_exponent(value: f64) -> (f64, i64) {
+    const EXPONENT: u64 = 0x7ff << 52;
+    let bits = value.to_bits();
+    let exponent = ((bits & EXPONENT) >> 52) as i64 - 1022;
+    (f64::from_bits(bits & !EXPONENT | 1022 << 52), exponent)
+}
+
+/// `value * 2 ^ exponent`, infinite or 0 when out of range.
+fn scale_by_power_of_two(value: f64, exponent: i64) -> f64 {
+    // In steps, so that a factor neither overflows nor underflows before the result does.
+    let mut left = exponent.clamp(-2200, 2200) as i32;
+    let mut value = value;
+    while left != 0 {
+        let step = left.clamp(-1000, 1000);
+        value *= 2f64.powi(step);
+        left -= step;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: Exponential<'static> = Exponential {
+        scale: 0,
+        zero_count: 0,
+        positive_offset: 0,
+        positive: &[],
+        negative_offset: 0,
+        negative: &[],
+        count: 0,
+        sum: 0.0,
+        min: 0.0,
+        max: 0.0,
+    };
+
+    /// Values, counts, max, min, count and sum of every part.
+    type Parts = Vec<(Vec<f64>, Vec<u64>, f64, f64, u64, f64)>;
+
+    fn parts(h: &Exponential<'_>) -> Parts {
+        let (mut values, mut parts) = (Vec::new(), Vec::new());
+        split(h, &mut values, &mut parts).unwrap();
+        let list = |p: &Part| values[p.start..][..p.len].iter().copied().unzip();
+        parts
+            .iter()
+            .map(|p| {
+                let (v, c) = list(p);
+                (v, c, p.max, p.min, p.count, p.sum)
+            })
+            .collect()
+    }
+
+    fn numbered(n: u64) -> Vec<u64> {
+        (1..=n).collect()
+    }
+
+    #[test]
+    fn bucket_mid_points_go_from_large_to_small() {
+        let h = Exponential { positive: &[1, 2, 3], zero_count: 4, negative: &[1, 2, 3], ..EMPTY };
+        let counts = vec![3, 2, 1, 4, 1, 2, 3];
+        assert_eq!(parts(&h), [(vec![6.0, 3.0, 1.5, 0.0, -1.5, -3.0, -6.0], counts.clone(), 0.0, 0.0, 16, 0.0)]);
+        let h = Exponential { scale: -1, positive_offset: -1, negative_offset: -1, ..h };
+        assert_eq!(parts(&h), [(vec![10.0, 2.5, 0.625, 0.0, -0.625, -2.5, -10.0], counts, 0.0, 0.0, 16, 0.0)]);
+    }
+
+    #[test]
+    fn fractional_bases_agree_with_the_reference_to_twelve_digits() {
+        let h = Exponential { positive_offset: -1, positive: &[1, 0, 3], zero_count: 1, negative: &[2, 0, 2], ..EMPTY };
+        let cases: [(i32, [f64; 5]); 4] = [
+            (0, [3.0, 0.75, 0.0, -1.5, -6.0]),
+            (1, [1.707106781186548, 0.8535533905932737, 0.0, -1.2071067811865475, -2.414213562373096]),
+            (2, [1.3017103386879079, 0.9204482076268573, 0.0, -1.0946035575013604, -1.5480031964402619]),
+            (-1, [10.0, 0.625, 0.0, -2.5, -40.0]),
+        ];
+        for (scale, expected) in cases {
+            let (values, counts, ..) = parts(&Exponential { scale, ..h }).remove(0);
+            for (got, want) in values.iter().zip(expected) {
+                assert!((got - want).abs() <= 1e-12 * want.abs(), "scale {scale}: {got} {want}");
+            }
+            assert_eq!(counts, [3, 1, 1, 2, 2]);
+        }
+    }
+
+    #[test]
+    fn without_filled_buckets_there_is_one_empty_part() {
+        let h = Exponential { count: 17, sum: 17.13, min: 10.0, max: 30.0, ..EMPTY };
+        let expected = [(vec![], vec![], 30.0, 10.0, 17, 17.13)];
+        assert_eq!(parts(&h), expected);
+        assert_eq!(parts(&Exponential { positive: &[0, 0], ..h }), expected);
+    }
+
+    #[test]
+    fn more_than_a_hundred_values_are_split_as_the_reference_does() {
+        let (n60, n120, n100) = (numbered(60), numbered(120), numbered(100));
+        let h =
+            Exponential { positive: &n60, zero_count: 2, negative: &n60, sum: 1000.0, min: -9e17, max: 9e17, ..EMPTY };
+        let summary = |h: &Exponential<'_>| -> Vec<(usize, u64, f64, f64, f64)> {
+            parts(h).into_iter().map(|(v, _, max, min, count, sum)| (v.len(), count, sum, max, min)).collect()
+        };
+        let edge = -5.49755813888e11;
+        assert_eq!(summary(&h), [(100, 2612, 1000.0, 9e17, edge), (21, 1050, 0.0, edge, -9e17)]);
+        let h = Exponential { positive: &n120, zero_count: 2, sum: 10000.0, max: 9e36, ..EMPTY };
+        assert_eq!(summary(&h), [(100, 7050, 10000.0, 9e36, 1048576.0), (21, 212, 0.0, 1048576.0, 0.0)]);
+        let h = Exponential { negative: &n120, zero_count: 2, min: -9e36, ..EMPTY };
+        let edge = -6.338253001141147e29;
+        assert_eq!(summary(&h), [(100, 4952, 0.0, 0.0, edge), (21, 2310, 0.0, edge, -9e36)]);
+        let h = Exponential { positive: &n60, negative: &n60, ..EMPTY };
+        let edge = -1.099511627776e12;
+        assert_eq!(summary(&h), [(100, 2650, 0.0, 0.0, edge), (20, 1010, 0.0, edge, 0.0)]);
+        let h = Exponential { positive: &n100, negative: &n100, ..EMPTY };
+        assert_eq!(summary(&h).iter().map(|part| part.0).collect::<Vec<_>>(), [100, 100]);
+        let h = Exponential { positive: &n120, zero_count: 1, negative: &n120, ..EMPTY };
+        let middle = summary(&h)[1];
+        assert_eq!((middle.2, middle.3, middle.4), (0.0, 1048576.0, -6.044629098073146e23));
+        let ones = vec![1; 101];
+        let h = Exponential { positive: &ones, sum: 5.0, min: 1.0, max: 2e30, ..EMPTY };
+        assert_eq!(summary(&h), [(100, 100, 5.0, 2e30, 2.0), (1, 1, 0.0, 2.0, 1.0)]);
+        assert_eq!(parts(&h)[1].0, [1.5]);
+    }
+
+    #[test]
+    fn empty_buckets_do_not_fill_a_part() {
+        let mod5: Vec<u64> = (0..60).map(|i| i % 5).collect();
+        let h = Exponential { positive: &mod5, zero_count: 2, negative: &mod5, min: -1.0, max: 1.0, ..EMPTY };
+        assert_eq!(parts(&h).iter().map(|p| (p.0.len(), p.2, p.3, p.4)).collect::<Vec<_>>(), [(97, 1.0, -1.0, 242)]);
+    }
+
+    #[test]
+    fn a_bound_beyond_floats_is_an_error() {
+        let (mut values, mut list) = (vec![(1.0, 1)], Vec::new());
+        for h in [
+            Exponential { positive_offset: 1023, positive: &[1], ..EMPTY },
+            Exponential { scale: -10, positive: &[1], ..EMPTY },
+            Exponential { scale: i32::MIN, positive_offset: i32::MAX, positive: &[1], ..EMPTY },
+        ] {
+            assert_eq!(split(&h, &mut values, &mut list), Err(NotFinite));
+            assert_eq!((values.len(), list.len()), (1, 0));
+        }
+        let half = Exponential { scale: -10, positive_offset: -1, positive: &[1], ..EMPTY };
+        assert_eq!(parts(&half)[0].0, [0.5]);
+        let empty_there = Exponential { positive_offset: 1023, positive: &[0], ..EMPTY };
+        assert_eq!(parts(&empty_there)[0].0.len(), 0);
+    }
+}

@@ -1,0 +1,153 @@
+//! Per batch: what its metrics and attribute sets come to, so that a point costs one lookup of two small numbers.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use proto::attrs::mix;
+use proto::{AttrSetId, Batch, MetricKind, Tables, Temporality};
+
+use super::config::TranslationSettings;
+use super::fields::{FieldId, Fields};
+use super::names::{NameId, Names};
+use super::plan::{Plans, SeriesRef};
+use super::resource::{ResourceContext, Resources};
+use super::selection::Selections;
+
+/// A metric of the batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MetricInfo {
+    pub(crate) scope: u32,
+    pub(crate) kind: MetricKind,
+    pub(crate) temporality: Temporality,
+    pub(crate) monotonic: bool,
+    pub(crate) name: NameId,
+    pub(crate) field: FieldId,
+    /// `_sum` and `_count` of a detailed summary.
+    pub(crate) detailed: Option<(FieldId, FieldId)>,
+}
+
+/// A series that occurs in the batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    key: u64,
+    pub(crate) uid: u64,
+    pub(crate) series: u32,
+    pub(crate) prometheus: bool,
+    /// The group of its last point without a part or quantile.
+    pub(crate) group: Option<(i64, u32)>,
+}
+
+/// The lookup tables. Cleared, not freed, between batches.
+#[derive(Default)]
+pub(crate) struct Lookup {
+    pub(crate) metrics: Vec<MetricInfo>,
+    pub(crate) slots: Vec<Slot>,
+    index: HashTable<u32>,
+    resources: Vec<Arc<ResourceContext>>,
+    scopes: Vec<NameId>,
+}
+
+/// The caches that outlive the batch.
+pub(crate) struct Caches {
+    pub(crate) names: Names,
+    pub(crate) fields: Fields,
+    pub(crate) resources: Resources,
+    pub(crate) selections: Selections,
+    pub(crate) plans: Plans,
+}
+
+impl Caches {
+    pub(crate) fn new(default_stream: Arc<str>) -> Caches {
+        Caches {
+            names: Names::new(),
+            fields: Fields::default(),
+            resources: Resources::default(),
+            selections: Selections::default(),
+            plans: Plans::new(default_stream),
+        }
+    }
+
+    /// Whether a cache without expiry of its own has grown over its limit.
+    pub(crate) fn is_full(&self) -> bool {
+        self.names.is_full() || self.fields.is_full() || self.selections.is_full()
+    }
+}
+
+impl Lookup {
+    /// Looks at the tables of a batch.
+    pub(crate) fn begin(&mut self, batch: &Batch, settings: &TranslationSettings, caches: &mut Caches) {
+        let tables = &*batch.tables;
+        self.slots.clear();
+        self.index.clear();
+        self.resources.clear();
+        self.resources
+            .extend(tables.resources.iter().map(|r| caches.resources.get(tables, r.attrs, &settings.namespace)));
+        self.scopes.clear();
+        self.scopes.extend(tables.scopes.iter().map(|scope| caches.names.intern(tables.str(scope.name))));
+        self.metrics.clear();
+        let mut text = String::new();
+        for metric in &tables.metrics {
+            let name = tables.str(metric.name);
+            let unit = settings.descriptors.unit(name, tables.str(metric.unit));
+            let mut field = |suffix: &str| {
+                text.clear();
+                text.push_str(name);
+                text.push_str(suffix);
+                let id = caches.names.intern(&text);
+                caches.fields.get(id, unit, settings, &caches.names, &mut caches.selections)
+            };
+            let detailed = settings.detailed_metrics && metric.kind == MetricKind::Summary;
+            let info = MetricInfo {
+                scope: metric.scope,
+                kind: metric.kind,
+                temporality: metric.temporality,
+                monotonic: metric.monotonic,
+                field: field(""),
+                detailed: detailed.then(|| (field("_sum"), field("_count"))),
+                name: caches.names.intern(name),
+            };
+            self.metrics.push(info);
+        }
+    }
+
+    /// The slot of a point's series.
+    pub(crate) fn slot(
+        &mut self,
+        tables: &Tables,
+        metric: &MetricInfo,
+        attributes: AttrSetId,
+        plans: &mut Plans,
+        now_s: u32,
+    ) -> usize {
+        let key = u64::from(metric.scope) << 35 | (metric.kind as u64) << 32 | u64::from(attributes.0);
+        let hash = mix(key, 0);
+        if let Some(slot) = self.index.find(hash, |slot| self.slots[*slot as usize].key == key) {
+            return *slot as usize;
+        }
+        let series = plans.series(&self.reference(tables, metric, attributes), now_s);
+        let plan = plans.series.at(series);
+        let slot = Slot { key, uid: plan.uid, series, prometheus: plan.resource.prometheus, group: None };
+        let at = self.slots.len();
+        self.slots.push(slot);
+        let slots = &self.slots;
+        self.index.insert_unique(hash, at as u32, |slot| mix(slots[*slot as usize].key, 0));
+        at
+    }
+
+    /// What the plans are asked with.
+    pub(crate) fn reference<'a>(
+        &'a self,
+        tables: &'a Tables,
+        metric: &MetricInfo,
+        attributes: AttrSetId,
+    ) -> SeriesRef<'a> {
+        let resource = tables.scopes[metric.scope as usize].resource;
+        SeriesRef {
+            tables,
+            resource: &self.resources[resource as usize],
+            scope: self.scopes[metric.scope as usize],
+            kind: metric.kind,
+            attributes,
+        }
+    }
+}

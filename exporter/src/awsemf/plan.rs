@@ -1,0 +1,300 @@
+//! What is worked out once per distinct (resource, scope, attributes, kind) and used for every further point: the
+//! series, and the event it belongs to with its ready-made JSON. Bounded; what is not used is forgotten.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use processor::metric_declaration::DeclarationMask;
+use proto::attrs::mix;
+use proto::symbols::hash_bytes;
+use proto::{AttrSetId, MetricKind, Tables};
+use smallvec::SmallVec;
+
+use super::config::TranslationSettings;
+use super::delta::FORGET_AFTER_S;
+use super::destination::Destinations;
+use super::event::Destination;
+use super::json::{Json, push_string};
+use super::labels::{self, Labels};
+use super::names::{NameId, Names};
+use super::resource::{AttributeKey, ResourceContext};
+use super::slab::Slab;
+
+/// Plans kept beyond a batch; a batch may add to them before the next one cleans up.
+const MAX_PLANS: usize = 250_000;
+/// Slots looked at per batch for plans that are no longer used.
+const LOOK_PER_BATCH: u32 = 512;
+/// Index of no event.
+pub(crate) const NO_EVENT: u32 = u32::MAX;
+
+/// Points with the same attributes under the same resource and scope, of one kind.
+pub(crate) struct SeriesPlan {
+    /// Never given twice while the process runs.
+    pub(crate) uid: u64,
+    /// The event without a `quantile`; [`NO_EVENT`] until it is asked for.
+    pub(crate) event: u32,
+    /// Events with a `quantile`, by the bits of the quantile.
+    quantiles: SmallVec<[(u64, u32); 0]>,
+    pub(crate) resource: Arc<ResourceContext>,
+    scope: NameId,
+    kind: MetricKind,
+    attributes: AttributeKey,
+    hash: u64,
+    seen_s: u32,
+}
+
+/// What all points of an event share, as text. Several series may share an event.
+pub(crate) struct EventPlan {
+    /// JSON string.
+    pub(crate) namespace: Box<[u8]>,
+    pub(crate) destination: Arc<Destination>,
+    pub(crate) kind: MetricKind,
+    /// Label names in byte order, each with the end of its `"key":"value",` in `fields`.
+    pub(crate) labels: Box<[(NameId, u32)]>,
+    pub(crate) fields: Box<[u8]>,
+    pub(crate) storage_resolution: i64,
+    /// Declarations whose label matchers accept the labels.
+    pub(crate) accepted: DeclarationMask,
+    /// Measurement objects found out so far.
+    pub(crate) directives: Vec<Directive>,
+    /// Measurement object by selection.
+    pub(crate) by_selection: SmallVec<[(u32, u32); 2]>,
+    /// Series plans that refer to it.
+    users: u32,
+    /// Hashes of the labels before they were made into text, so that equal text means equal labels.
+    identity: (u64, u64),
+}
+
+/// A measurement object without its metrics.
+pub(crate) struct Directive {
+    /// Which selection it stands for; the order of measurement objects in the document.
+    pub(crate) order: Vec<u32>,
+    /// `[["a"],["a","b"]]`
+    pub(crate) dimensions: Box<[u8]>,
+}
+
+/// The caches.
+pub(crate) struct Plans {
+    pub(crate) series: Slab<SeriesPlan>,
+    series_index: HashTable<u32>,
+    pub(crate) events: Slab<EventPlan>,
+    event_index: HashTable<u32>,
+    destinations: Destinations,
+    next_uid: u64,
+    hand: u32,
+}
+
+/// What a series is looked up by.
+pub(crate) struct SeriesRef<'a> {
+    pub(crate) tables: &'a Tables,
+    pub(crate) resource: &'a Arc<ResourceContext>,
+    pub(crate) scope: NameId,
+    pub(crate) kind: MetricKind,
+    pub(crate) attributes: AttrSetId,
+}
+
+impl Plans {
+    /// `default_stream` stands in for an empty stream name.
+    pub(crate) fn new(default_stream: Arc<str>) -> Plans {
+        Plans {
+            series: Slab::new(),
+            series_index: HashTable::new(),
+            events: Slab::new(),
+            event_index: HashTable::new(),
+            destinations: Destinations::new(default_stream),
+            next_uid: 0,
+            hand: 0,
+        }
+    }
+
+    /// The series of a point, known or new.
+    pub(crate) fn series(&mut self, wanted: &SeriesRef<'_>, now_s: u32) -> u32 {
+        let content = wanted.tables.attrs.content_hash(wanted.attributes);
+        let variant = u64::from(wanted.scope.number()) << 8 | wanted.kind as u64;
+        let hash = mix(mix(wanted.resource.id, variant), content);
+        let found = self.series_index.find(hash, |index| {
+            let plan = self.series.at(*index);
+            plan.hash == hash
+                && plan.resource.id == wanted.resource.id
+                && plan.scope == wanted.scope
+                && plan.kind == wanted.kind
+                && plan.attributes.is(wanted.tables, wanted.attributes)
+        });
+        if let Some(&index) = found {
+            self.series.at_mut(index).seen_s = now_s;
+            return index;
+        }
+        let plan = SeriesPlan {
+            uid: self.next_uid,
+            event: NO_EVENT,
+            quantiles: SmallVec::new(),
+            resource: wanted.resource.clone(),
+            scope: wanted.scope,
+            kind: wanted.kind,
+            attributes: AttributeKey::of(wanted.tables, wanted.attributes),
+            hash,
+            seen_s: now_s,
+        };
+        self.next_uid += 1;
+        let index = self.series.insert(plan);
+        let series = &self.series;
+        self.series_index.insert_unique(hash, index, |index| series.at(*index).hash);
+        index
+    }
+
+    /// The event of a series, with a `quantile` label when there is one (its bits and its text).
+    pub(crate) fn event(
+        &mut self,
+        series: u32,
+        wanted: &SeriesRef<'_>,
+        quantile: Option<(u64, &str)>,
+        settings: &TranslationSettings,
+        names: &mut Names,
+    ) -> u32 {
+        let plan = self.series.at(series);
+        let known = match quantile {
+            None => plan.event,
+            Some((bits, _)) => {
+                plan.quantiles.iter().find(|(known, _)| *known == bits).map_or(NO_EVENT, |found| found.1)
+            }
+        };
+        if known != NO_EVENT {
+            return known;
+        }
+        let scope = names.text(wanted.scope).to_owned();
+        let mut labels = labels::labels(settings, wanted.resource, &scope, wanted.tables, wanted.attributes);
+        // Names are resolved before the quantile joins, from the point's own labels.
+        let destination = self.destinations.get(settings, wanted.resource, &labels);
+        if let Some((_, text)) = quantile {
+            labels.insert("quantile".to_owned(), text.to_owned());
+        }
+        let event = self.intern_event(EventPlan::new(wanted, destination, &labels, settings, names));
+        let plan = self.series.at_mut(series);
+        match quantile {
+            None => plan.event = event,
+            Some((bits, _)) => plan.quantiles.push((bits, event)),
+        }
+        event
+    }
+
+    /// Forgets plans that were not used for long, and some more when there are too many. Not within a batch: the
+    /// batch refers to plans by index.
+    pub(crate) fn expire(&mut self, now_s: u32) {
+        let over = self.series.len() > MAX_PLANS;
+        let look = if over { self.series.slots() } else { LOOK_PER_BATCH.min(self.series.slots()) };
+        for _ in 0..look {
+            self.hand = if self.hand + 1 < self.series.slots() { self.hand + 1 } else { 0 };
+            let idle = |plan: &SeriesPlan| now_s.saturating_sub(plan.seen_s);
+            let Some(idle_s) = self.series.get(self.hand).map(idle) else { continue };
+            let crowded = over && self.series.len() > MAX_PLANS * 9 / 10;
+            if idle_s >= FORGET_AFTER_S || crowded {
+                self.forget(self.hand);
+            }
+        }
+    }
+
+    fn forget(&mut self, index: u32) {
+        let Some(plan) = self.series.take(index) else { return };
+        if let Ok(entry) = self.series_index.find_entry(plan.hash, |known| *known == index) {
+            entry.remove();
+        }
+        let events = plan.quantiles.iter().map(|(_, event)| *event).chain([plan.event]);
+        for event in events.filter(|event| *event != NO_EVENT) {
+            let shared = self.events.at_mut(event);
+            shared.users -= 1;
+            if shared.users == 0 {
+                let hash = shared.identity.0;
+                self.events.take(event);
+                if let Ok(entry) = self.event_index.find_entry(hash, |known| *known == event) {
+                    entry.remove();
+                }
+            }
+        }
+    }
+
+    fn intern_event(&mut self, plan: EventPlan) -> u32 {
+        let hash = plan.identity.0;
+        if let Some(&index) = self.event_index.find(hash, |index| self.events.at(*index).is(&plan)) {
+            self.events.at_mut(index).users += 1;
+            return index;
+        }
+        let index = self.events.insert(plan);
+        let events = &self.events;
+        self.event_index.insert_unique(hash, index, |index| events.at(*index).identity.0);
+        index
+    }
+}
+
+impl EventPlan {
+    fn new(
+        wanted: &SeriesRef<'_>,
+        destination: Arc<Destination>,
+        labels: &Labels,
+        settings: &TranslationSettings,
+        names: &mut Names,
+    ) -> EventPlan {
+        let label = |name: &str| labels.get(name).map(String::as_str);
+        let accepted = settings.declarations.accepting(label);
+        let mut fields = Vec::new();
+        let mut ends = Vec::with_capacity(labels.len());
+        let mut identity = (wanted.kind as u64, u64::from(destination.id));
+        identity.0 = mix(identity.0, hash_bytes(wanted.resource.namespace.as_bytes()));
+        for (name, value) in labels {
+            identity.0 = mix(identity.0, mix(hash_bytes(name.as_bytes()), hash_bytes(value.as_bytes())));
+            identity.1 = mix(hash_bytes(value.as_bytes()), mix(identity.1, name.len() as u64));
+            if name == labels::STORAGE_RESOLUTION {
+                continue;
+            }
+            let id = names.intern(name);
+            fields.extend_from_slice(names.field(id));
+            push_value(&mut fields, name, value, &settings.json_labels);
+            fields.push(b',');
+            ends.push((id, fields.len() as u32));
+        }
+        let mut namespace = Vec::new();
+        push_string(&mut namespace, &wanted.resource.namespace);
+        EventPlan {
+            namespace: namespace.into_boxed_slice(),
+            destination,
+            kind: wanted.kind,
+            labels: ends.into_boxed_slice(),
+            fields: fields.into_boxed_slice(),
+            storage_resolution: label(labels::STORAGE_RESOLUTION).and_then(|text| text.parse().ok()).unwrap_or(60),
+            accepted,
+            directives: Vec::new(),
+            by_selection: SmallVec::new(),
+            users: 1,
+            identity,
+        }
+    }
+
+    fn is(&self, other: &EventPlan) -> bool {
+        self.identity == other.identity
+            && self.kind == other.kind
+            && self.destination.id == other.destination.id
+            && self.namespace == other.namespace
+            && self.storage_resolution == other.storage_resolution
+            && self.fields == other.fields
+    }
+}
+
+/// A label's value: a string, or what its text says in JSON when the configuration asks for it. A name listed twice
+/// is decoded twice.
+fn push_value(out: &mut Vec<u8>, name: &str, value: &str, json_labels: &[String]) {
+    let mut decoded: Option<Json> = None;
+    for _ in json_labels.iter().filter(|listed| *listed == name) {
+        let text = match &decoded {
+            None => value,
+            Some(Json::Text(text)) => text,
+            Some(_) => break,
+        };
+        match Json::parse(text) {
+            Some(json) => decoded = Some(json),
+            None => break,
+        }
+    }
+    match decoded {
+        Some(json) => json.push(out),
+        None => push_string(out, value),
+    }
+}

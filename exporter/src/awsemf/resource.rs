@@ -1,0 +1,194 @@
+//! What a resource contributes: namespace, attributes for placeholders and conversion, the `receiver` mark. Made once
+//! per distinct resource and shared by all plans that came from it.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use proto::{AttrSetId, Tables};
+
+/// The content of an attribute set in a form that can be kept and compared: pairs in the order they came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AttributeKey(Box<[u8]>);
+
+impl AttributeKey {
+    pub(crate) fn of(tables: &Tables, set: AttrSetId) -> AttributeKey {
+        let mut bytes = Vec::new();
+        for &(key, value) in tables.attrs.pairs(set) {
+            bytes.push(tables.attrs.kind(value) as u8);
+            for text in [tables.str(key), tables.value_str(value)] {
+                bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                bytes.extend_from_slice(text.as_bytes());
+            }
+        }
+        AttributeKey(bytes.into_boxed_slice())
+    }
+
+    /// Whether a set has this content, in any order.
+    pub(crate) fn is(&self, tables: &Tables, set: AttrSetId) -> bool {
+        let mut kept = Pairs(&self.0);
+        let same_order = tables.attrs.pairs(set).iter().all(|&(key, value)| {
+            kept.next() == Some((tables.attrs.kind(value) as u8, tables.str(key), tables.value_str(value)))
+        });
+        if same_order {
+            return kept.0.is_empty();
+        }
+        // Rare: a sender that gives the same attributes in changing order.
+        let mut kept: Vec<_> = Pairs(&self.0).collect();
+        let mut given: Vec<_> = tables
+            .attrs
+            .pairs(set)
+            .iter()
+            .map(|&(key, value)| (tables.attrs.kind(value) as u8, tables.str(key), tables.value_str(value)))
+            .collect();
+        kept.sort_unstable();
+        given.sort_unstable();
+        kept == given
+    }
+}
+
+/// Reads an [`AttributeKey`]: kind, key, value text.
+struct Pairs<'a>(&'a [u8]);
+
+impl<'a> Pairs<'a> {
+    fn text(&mut self) -> Option<&'a str> {
+        let (len, rest) = self.0.split_first_chunk::<4>()?;
+        let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (u8, &'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (kind, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some((*kind, self.text()?, self.text()?))
+    }
+}
+
+/// A resource as the translation sees it.
+#[derive(Debug)]
+pub(crate) struct ResourceContext {
+    /// Never given twice while the process runs.
+    pub(crate) id: u64,
+    pub(crate) namespace: String,
+    /// Attribute names and texts.
+    pub(crate) attributes: Vec<(String, String)>,
+    /// Whether its metrics were scraped: the attribute `receiver` is the string `prometheus`.
+    pub(crate) prometheus: bool,
+    content_hash: u64,
+    key: AttributeKey,
+}
+
+impl ResourceContext {
+    /// The text of an attribute.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The resources of all plans.
+#[derive(Default)]
+pub(crate) struct Resources {
+    table: HashTable<Arc<ResourceContext>>,
+    next_id: u64,
+    purge_at: usize,
+}
+
+impl Resources {
+    /// The context of a resource; `namespace` is the configured one.
+    pub(crate) fn get(&mut self, tables: &Tables, set: AttrSetId, namespace: &str) -> Arc<ResourceContext> {
+        let hash = tables.attrs.content_hash(set);
+        let is = |known: &Arc<ResourceContext>| known.content_hash == hash && known.key.is(tables, set);
+        if let Some(known) = self.table.find(hash, is) {
+            return known.clone();
+        }
+        if self.table.len() >= self.purge_at {
+            self.table.retain(|context| Arc::strong_count(context) > 1);
+            self.purge_at = (self.table.len() * 2).max(64);
+        }
+        let text = |(key, value): &_| (tables.str(*key).to_owned(), tables.value_str(*value).to_owned());
+        let context = Arc::new(ResourceContext {
+            id: self.next_id,
+            namespace: namespace_of(tables, set, namespace),
+            attributes: tables.attrs.pairs(set).iter().map(text).collect(),
+            prometheus: tables.string_attr(set, "receiver") == Some("prometheus"),
+            content_hash: hash,
+            key: AttributeKey::of(tables, set),
+        });
+        self.next_id += 1;
+        self.table.insert_unique(hash, context.clone(), |context| context.content_hash);
+        context
+    }
+}
+
+/// The configured namespace, or one from the service attributes that are strings, or `default`.
+fn namespace_of(tables: &Tables, set: AttrSetId, configured: &str) -> String {
+    let namespace = match (tables.string_attr(set, "service.namespace"), tables.string_attr(set, "service.name")) {
+        _ if !configured.is_empty() => configured.to_owned(),
+        (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+        (None, Some(only)) | (Some(only), None) => only.to_owned(),
+        (None, None) => String::new(),
+    };
+    if namespace.is_empty() { "default".to_owned() } else { namespace }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::ValueKind;
+
+    use super::*;
+
+    #[test]
+    fn the_namespace_comes_from_configuration_or_service() {
+        let cases: &[(&[(&str, &str)], &str, &str)] = &[
+            (&[("service.name", "n")], "ns", "ns"),
+            (&[("service.namespace", "myNS"), ("service.name", "mySvc")], "", "myNS/mySvc"),
+            (&[("service.name", "mySvc")], "", "mySvc"),
+            (&[("service.namespace", "myNS")], "", "myNS"),
+            (&[], "", "default"),
+            (&[("service.namespace", "x"), ("service.name", "")], "", "x/"),
+            (&[("service.namespace", ""), ("service.name", "")], "", "/"),
+            (&[("service.name", "")], "", "default"),
+        ];
+        for (pairs, configured, expected) in cases {
+            let mut tables = Tables::default();
+            let set = tables.string_set(pairs);
+            assert_eq!(namespace_of(&tables, set, configured), *expected);
+        }
+        let mut tables = Tables::default();
+        let (key, text) = (tables.symbols.intern("service.name"), tables.symbols.intern("5"));
+        let five = tables.attrs.scalar(ValueKind::Int, 5, text);
+        let set = tables.set(&[(key, five)]);
+        assert_eq!(namespace_of(&tables, set, ""), "default");
+    }
+
+    #[test]
+    fn a_resource_is_known_again_in_another_batch_and_in_another_order() {
+        let mut resources = Resources::default();
+        let (mut a, mut b) = (Tables::default(), Tables::default());
+        b.symbols.intern("something else first");
+        let one = a.string_set(&[("x", "1"), ("receiver", "prometheus")]);
+        let same = b.string_set(&[("x", "1"), ("receiver", "prometheus")]);
+        let turned = b.string_set(&[("receiver", "prometheus"), ("x", "1")]);
+        let other = b.string_set(&[("receiver", "prometheus"), ("x", "2")]);
+        let context = resources.get(&a, one, "");
+        assert!(context.prometheus);
+        assert_eq!(resources.get(&b, same, "").id, context.id);
+        assert_eq!(resources.get(&b, turned, "").id, context.id);
+        assert_ne!(resources.get(&b, other, "").id, context.id);
+    }
+
+    #[test]
+    fn resources_that_nothing_refers_to_are_forgotten() {
+        let mut resources = Resources::default();
+        let mut tables = Tables::default();
+        for i in 0..10_000 {
+            let set = tables.string_set(&[("task", &i.to_string())]);
+            resources.get(&tables, set, "");
+        }
+        assert!(resources.table.len() <= 64);
+    }
+}

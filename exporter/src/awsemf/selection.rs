@@ -1,0 +1,150 @@
+//! Which measurement object a metric of an event goes to: selections by metric name or by the marks of the
+//! `metric_declaration` processor, and the dimension sets that they come to under an event's labels.
+
+use std::collections::HashMap;
+
+use processor::metric_declaration::{DimensionSet, MaskId, SelectorMemo, marked_dimension_sets, undeclared};
+use proto::{Selection, Tables};
+
+use super::config::TranslationSettings;
+use super::json::{push_all, push_string};
+use super::names::Names;
+use super::plan::{Directive, EventPlan};
+
+/// What selects a metric: everything, declarations by name, or marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SelectionId(pub(crate) u32);
+
+impl SelectionId {
+    /// There are no declarations: all labels are dimensions.
+    pub(crate) const ALL: SelectionId = SelectionId(0);
+}
+
+/// Selections at or above it are marks.
+const MARKS: u32 = 1 << 31;
+
+/// Where a metric is described in the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measured {
+    /// In this measurement object of the plan.
+    In(u32),
+    /// Selected, but there is no dimension set: a field only.
+    Nowhere,
+    /// Selected by nothing.
+    Unmatched,
+}
+
+const NOWHERE: u32 = u32::MAX;
+const UNMATCHED: u32 = u32::MAX - 1;
+
+/// Distinct selections seen.
+#[derive(Default)]
+pub(crate) struct Selections {
+    memo: SelectorMemo,
+    marks: Vec<Vec<DimensionSet>>,
+    mark_index: HashMap<Vec<DimensionSet>, u32>,
+    /// Dimension sets left out because they have more than 30 names; taken by the translation.
+    pub(crate) too_long: u64,
+}
+
+/// Distinct marks kept; beyond it all is forgotten before the next batch. Far more than declarations can give.
+const MAX_MARKS: usize = 50_000;
+
+impl Selections {
+    /// The selection of a metric by its name.
+    pub(crate) fn of_name(&mut self, settings: &TranslationSettings, name: &str) -> SelectionId {
+        if settings.declarations.is_empty() {
+            return SelectionId::ALL;
+        }
+        SelectionId(settings.declarations.selecting(&mut self.memo, name).0 + 1)
+    }
+
+    /// The selections that a batch's marks stand for, by index in `Selection::sets`.
+    pub(crate) fn of_marks(&mut self, tables: &Tables, selection: &Selection) -> Vec<SelectionId> {
+        let id = |(at, sets): (usize, &Vec<Vec<proto::SymbolId>>)| {
+            if at == 0 {
+                return SelectionId(MARKS);
+            }
+            let sets: Vec<DimensionSet> = sets
+                .iter()
+                .map(|set| {
+                    let mut names: DimensionSet = set.iter().map(|name| tables.str(*name).into()).collect();
+                    names.sort_unstable();
+                    names
+                })
+                .collect();
+            if let Some(known) = self.mark_index.get(&sets) {
+                return SelectionId(MARKS | *known);
+            }
+            self.marks.push(sets.clone());
+            let id = self.marks.len() as u32;
+            self.mark_index.insert(sets, id);
+            SelectionId(MARKS | id)
+        };
+        selection.sets.iter().enumerate().map(id).collect()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.marks.len() > MAX_MARKS
+    }
+
+    /// Where metrics of this selection are described in this event.
+    pub(crate) fn measured(
+        &mut self,
+        plan: &mut EventPlan,
+        selection: SelectionId,
+        settings: &TranslationSettings,
+        names: &Names,
+    ) -> Measured {
+        let known = plan.by_selection.iter().find(|(known, _)| *known == selection.0);
+        let code = match known {
+            Some((_, code)) => *code,
+            None => {
+                let code = self.find_out(plan, selection, settings, names);
+                plan.by_selection.push((selection.0, code));
+                code
+            }
+        };
+        match code {
+            NOWHERE => Measured::Nowhere,
+            UNMATCHED => Measured::Unmatched,
+            directive => Measured::In(directive),
+        }
+    }
+
+    fn find_out(
+        &mut self,
+        plan: &mut EventPlan,
+        selection: SelectionId,
+        settings: &TranslationSettings,
+        names: &Names,
+    ) -> u32 {
+        let labels: Vec<&str> = plan.labels.iter().map(|(name, _)| names.text(*name)).collect();
+        let (order, sets) = if selection == SelectionId::ALL {
+            (Vec::new(), undeclared(&labels, settings.rollup))
+        } else if selection.0 >= MARKS {
+            let Some(mark) = (selection.0 & !MARKS).checked_sub(1) else { return UNMATCHED };
+            (vec![mark], marked_dimension_sets(&self.marks[mark as usize], &labels, settings.rollup))
+        } else {
+            let selected = self.memo.mask(MaskId(selection.0 - 1)).and(&plan.accepted);
+            if selected.is_empty() {
+                return UNMATCHED;
+            }
+            let sets = settings.declarations.dimension_sets(&selected, &labels, settings.rollup);
+            (selected.iter().map(|index| index as u32).collect(), sets)
+        };
+        if let Some(same) = plan.directives.iter().position(|directive| directive.order == order) {
+            return same as u32;
+        }
+        self.too_long += u64::from(sets.too_long);
+        if sets.sets.is_empty() {
+            return NOWHERE;
+        }
+        let mut dimensions = Vec::new();
+        push_all(&mut dimensions, b"[]", &sets.sets, |out, set| {
+            push_all(out, b"[]", set, |out, name| push_string(out, name));
+        });
+        plan.directives.push(Directive { order, dimensions: dimensions.into_boxed_slice() });
+        plan.directives.len() as u32 - 1
+    }
+}

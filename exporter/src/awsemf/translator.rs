@@ -1,0 +1,273 @@
+//! The translation of batches into events: reads points into rows, groups them, writes documents. Single owner; keeps
+//! plans and the previous values of cumulative series from batch to batch.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use proto::{Batch, Counter, Selection};
+
+use super::config::TranslationSettings;
+use super::cumulative::{BucketDifference, Buckets, Totals};
+use super::delta::{Deltas, MAX_SERIES};
+use super::document::{Chosen, Document};
+use super::drops::{Drops, Notice, Quiet, Reason};
+use super::event::{EventRef, EventSink, MAX_DOCUMENT_BYTES};
+use super::group::{Row, Rows};
+use super::lookup::{Caches, Lookup};
+use super::points::Marks;
+use super::selection::Measured;
+use crate::Encoded;
+
+/// Metric definitions that CloudWatch takes in one measurement object; an event that has more yields no metric.
+pub(crate) const MAX_METRICS: usize = 100;
+
+/// The time as the translation uses it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    /// Wall clock, for points without a time.
+    pub(crate) unix_ms: i64,
+    /// Seconds since the translator began, for expiry.
+    pub(crate) seconds: u32,
+}
+
+/// Translates batches; one per exporter.
+pub struct Translator {
+    pub(crate) settings: Arc<TranslationSettings>,
+    exporter: String,
+    pub(crate) caches: Caches,
+    pub(crate) lookup: Lookup,
+    pub(crate) rows: Rows,
+    pub(crate) sums: Deltas<f64>,
+    pub(crate) totals: Deltas<Totals>,
+    pub(crate) buckets: Deltas<Buckets>,
+    pub(crate) bucket_difference: BucketDifference,
+    pub(crate) drops: Drops,
+    quiet: Quiet,
+    too_long_sets: Counter,
+    began: Instant,
+    default_stream: Arc<str>,
+    // Kept for their memory.
+    chosen: Vec<Chosen>,
+    directives: Vec<u32>,
+    document: Vec<u8>,
+}
+
+impl Translator {
+    /// A translator for the exporter of this id. `too_long_sets` counts dimension sets that are left out.
+    pub fn new(settings: Arc<TranslationSettings>, exporter: &str, too_long_sets: Counter) -> Translator {
+        let default_stream: Arc<str> = format!("otel-stream-{}", uuid::Uuid::new_v4()).into();
+        Translator {
+            settings,
+            exporter: exporter.to_owned(),
+            caches: Caches::new(default_stream.clone()),
+            lookup: Lookup::default(),
+            rows: Rows::default(),
+            sums: Deltas::new(MAX_SERIES),
+            totals: Deltas::new(MAX_SERIES),
+            buckets: Deltas::new(MAX_SERIES / 10),
+            bucket_difference: BucketDifference::default(),
+            drops: Drops::default(),
+            quiet: Quiet::default(),
+            too_long_sets,
+            began: Instant::now(),
+            default_stream,
+            chosen: Vec::new(),
+            directives: Vec::new(),
+            document: Vec::new(),
+        }
+    }
+
+    /// Translates a batch. Every point of it is either in an event that the sink took, or counted as dropped.
+    pub fn translate(&mut self, batch: &Batch, sink: &mut dyn EventSink) -> Encoded {
+        let unix_ms = match batch.meta.received_ms {
+            0 => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64),
+            received => received,
+        };
+        let seconds = u32::try_from(self.began.elapsed().as_secs()).unwrap_or(u32::MAX);
+        self.translate_at(batch, Now { unix_ms: unix_ms as i64, seconds }, sink)
+    }
+
+    /// As [`Translator::translate`] at a given time.
+    pub(crate) fn translate_at(&mut self, batch: &Batch, now: Now, sink: &mut dyn EventSink) -> Encoded {
+        self.expire(now);
+        self.drops.clear();
+        self.rows.clear();
+        self.lookup.begin(batch, &self.settings, &mut self.caches);
+        self.read(batch, now);
+        self.caches.names.settle();
+        self.rows.arrange(&self.caches.fields, &self.caches.names);
+        let mut kept = 0;
+        for group in 0..self.rows.groups() {
+            kept += self.write_group(group, now, sink);
+        }
+        let too_long = std::mem::take(&mut self.caches.selections.too_long);
+        if too_long > 0 {
+            self.too_long_sets.add(too_long);
+            if self.quiet.may_say(Notice::TooManyDimensions, now.seconds) {
+                tracing::warn!(
+                    exporter = %self.exporter,
+                    "dimension sets with more than 30 labels are left out, CloudWatch does not take them; \
+                     select dimensions with metric_declarations"
+                );
+            }
+        }
+        Encoded { kept, dropped: self.drops.counts() }
+    }
+
+    fn expire(&mut self, now: Now) {
+        if self.caches.is_full() {
+            if self.quiet.may_say(Notice::CacheFull, now.seconds) {
+                tracing::warn!(
+                    exporter = %self.exporter,
+                    "more than 200000 distinct metric names, units and label names were received; \
+                     all caches start over, cumulative series lose a value"
+                );
+            }
+            self.caches = Caches::new(self.default_stream.clone());
+            self.sums = Deltas::new(MAX_SERIES);
+            self.totals = Deltas::new(MAX_SERIES);
+            self.buckets = Deltas::new(MAX_SERIES / 10);
+        }
+        self.caches.plans.expire(now.seconds);
+        self.sums.expire(self.sums.buckets() / 1024, now.seconds);
+        self.totals.expire(self.totals.buckets() / 1024, now.seconds);
+        self.buckets.expire(self.buckets.buckets() / 1024, now.seconds);
+    }
+
+    fn read(&mut self, batch: &Batch, now: Now) {
+        // Declarations of our own win over the marks of a processor.
+        let marked = batch.meta.selection.as_deref().filter(|_| self.settings.declarations.is_empty());
+        let selections = marked.map(|marks| self.caches.selections.of_marks(&batch.tables, marks)).unwrap_or_default();
+        let column = |points: fn(&Selection) -> &Vec<u32>| Marks {
+            points: marked.map_or(&[], |marks| points(marks)),
+            selections: &selections,
+        };
+        self.read_numbers(batch, &column(|marks| &marks.numbers), now);
+        self.read_histograms(batch, &column(|marks| &marks.histograms), now);
+        self.read_exponentials(batch, &column(|marks| &marks.exponentials), now);
+        self.read_summaries(batch, &column(|marks| &marks.summaries), now);
+    }
+
+    /// Writes the events of a group, usually one; returns the number of points that were taken.
+    fn write_group(&mut self, index: usize, now: Now, sink: &mut dyn EventSink) -> u64 {
+        let mut chosen = std::mem::take(&mut self.chosen);
+        chosen.clear();
+        let event = self.choose(index, now, &mut chosen);
+        let mut kept = 0;
+        let mut rest = &chosen[..];
+        while !rest.is_empty() {
+            let (now_written, later) = rest.split_at(self.fitting(rest));
+            kept += self.write_event(index, event, now_written, now, sink);
+            rest = later;
+        }
+        self.chosen = chosen;
+        kept
+    }
+
+    /// Takes the rows of a group that are written: the first of each name, and with `drop_unmatched` only selected ones.
+    fn choose(&mut self, index: usize, now: Now, chosen: &mut Vec<Chosen>) -> u32 {
+        let (group, rows) = self.rows.rows_of(index);
+        let caches = &mut self.caches;
+        let plan = caches.plans.events.at_mut(group.event);
+        let mut last: Option<(&Row, Measured)> = None;
+        for row in rows {
+            let name = caches.fields.at(row.field).name;
+            if last.is_some_and(|(last, _)| caches.fields.at(last.field).name == name) {
+                self.drops.add(Reason::Duplicate, row.points);
+                if self.quiet.may_say(Notice::Duplicate, now.seconds) {
+                    tracing::warn!(
+                        exporter = %self.exporter,
+                        metric = caches.names.text(name),
+                        labels = %String::from_utf8_lossy(&plan.fields),
+                        "Duplicate metric found: another data point has the same name, labels and time; \
+                         further ones are counted as dropped with reason duplicate"
+                    );
+                }
+                continue;
+            }
+            let measured = match last {
+                Some((last, measured)) if last.selection == row.selection => measured,
+                _ => caches.selections.measured(plan, row.selection, &self.settings, &caches.names),
+            };
+            last = Some((row, measured));
+            if measured == Measured::Unmatched && self.settings.drop_unmatched {
+                self.drops.add(Reason::Unmatched, row.points);
+            } else {
+                chosen.push(Chosen { row: *row, measured });
+            }
+        }
+        group.event
+    }
+
+    /// How many rows from the front fit an event by number: at most 100 in any measurement object.
+    fn fitting(&self, rows: &[Chosen]) -> usize {
+        if rows.len() <= MAX_METRICS {
+            return rows.len();
+        }
+        let mut used: Vec<(u32, usize)> = Vec::new();
+        for (at, one) in rows.iter().enumerate() {
+            let Measured::In(directive) = one.measured else { continue };
+            match used.iter_mut().find(|(known, _)| *known == directive) {
+                Some((_, count)) if *count == MAX_METRICS => return at,
+                Some((_, count)) => *count += 1,
+                None => used.push((directive, 1)),
+            }
+        }
+        rows.len()
+    }
+
+    /// Writes rows as one event, or as several when it would be too long.
+    fn write_event(&mut self, index: usize, event: u32, rows: &[Chosen], now: Now, sink: &mut dyn EventSink) -> u64 {
+        let points = rows.iter().map(|one| one.row.points).sum();
+        let (group, _) = self.rows.rows_of(index);
+        let caches = &self.caches;
+        let plan = caches.plans.events.at(event);
+        self.directives.clear();
+        for one in rows {
+            if let Measured::In(directive) = one.measured
+                && !self.directives.contains(&directive)
+            {
+                self.directives.push(directive);
+            }
+        }
+        self.directives
+            .sort_unstable_by(|a, b| plan.directives[*a as usize].order.cmp(&plan.directives[*b as usize].order));
+        let document = Document {
+            version: self.settings.version,
+            names: &caches.names,
+            fields: &caches.fields,
+            plan,
+            rows: &self.rows,
+            time_ms: group.time_ms,
+            prometheus: group.prometheus,
+        };
+        self.document.clear();
+        document.push(&mut self.document, rows, &self.directives);
+        if self.document.len() > MAX_DOCUMENT_BYTES {
+            if rows.len() > 1 {
+                let (first, second) = rows.split_at(rows.len() / 2);
+                return self.write_event(index, event, first, now, sink)
+                    + self.write_event(index, event, second, now, sink);
+            }
+            self.drops.add(Reason::TooLarge, points);
+            if self.quiet.may_say(Notice::TooLarge, now.seconds) {
+                tracing::warn!(
+                    exporter = %self.exporter,
+                    log_group = %plan.destination.group,
+                    bytes = self.document.len(),
+                    "an event with a single metric is longer than the 1 MB that CloudWatch Logs takes; it is dropped"
+                );
+            }
+            return 0;
+        }
+        let event =
+            EventRef { destination: &plan.destination, timestamp_ms: group.time_ms, document: &self.document, points };
+        match sink.event(event) {
+            Ok(()) => u64::from(points),
+            Err(reason) => {
+                self.drops.add_refused(reason, points);
+                0
+            }
+        }
+    }
+}
