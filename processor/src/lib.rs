@@ -4,9 +4,13 @@
 //! batches, holds them and sends them on by itself.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod actions;
 pub mod batch;
 pub mod memory_limiter;
 pub mod metric_declaration;
+pub mod resource;
+
+mod tables_cache;
 
 use std::borrow::Cow;
 
@@ -55,4 +59,5 @@ pub struct ProcessorFactory {
 }
 
 /// The processors of this binary.
-pub static FACTORIES: &[&ProcessorFactory] = &[&batch::FACTORY, &memory_limiter::FACTORY, &metric_declaration::FACTORY];
+pub static FACTORIES: &[&ProcessorFactory] =
+    &[&batch::FACTORY, &memory_limiter::FACTORY, &metric_declaration::FACTORY, &resource::FACTORY];

@@ -110,6 +110,11 @@ impl GoRegex {
         captures.0.get_group(index).map(|span| span.range())
     }
 
+    /// Names of the groups from 1 on, `None` for those without (Go's `SubexpNames` without the first).
+    pub fn group_names(&self) -> Vec<Option<String>> {
+        self.inner.group_names.iter().skip(1).map(|name| name.as_deref().map(str::to_owned)).collect()
+    }
+
     /// Prepares a replacement template with Go's rules: `$1`, `$name`, `${1}`, `${name}`, `$$`; a name is the longest run
     /// of letters, digits and underscores; unknown groups expand to nothing; a `$` that starts none of these is literal.
     pub fn template(&self, text: &str) -> GoTemplate {

@@ -1,0 +1,75 @@
+//! `resource`: edits the attributes of resources with a list of actions.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use config::{Built, Diagnostic, Node, Spanned};
+use proto::batch::ClientHeaders;
+use proto::{Batch, BuildContext, Tables};
+use serde::Deserialize;
+
+use crate::actions::{ActionConfig, Actions};
+use crate::tables_cache::TablesCache;
+use crate::{AnyProcessor, Processor, ProcessorFactory, Verdict};
+
+/// `resource` in the table of processors.
+pub static FACTORY: ProcessorFactory = ProcessorFactory { kind: "resource", build };
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    attributes: Vec<Spanned<ActionConfig>>,
+}
+
+fn build(node: &Node, _: &BuildContext) -> Built<AnyProcessor> {
+    let (config, mut found) = ::config::decode::<Config>(node);
+    let Some(config) = config else { return (None, found) };
+    if config.attributes.is_empty() {
+        found.push(
+            Diagnostic::error("missing required field \"attributes\"")
+                .on(node)
+                .help("list actions, for example {key: receiver, value: prometheus, action: insert}"),
+        );
+    }
+    let actions = Actions::compile(&config.attributes, &mut found);
+    let processor = Resource { actions, edited: TablesCache::default() };
+    (Some(AnyProcessor::Inline(Box::new(processor))), found)
+}
+
+struct Resource {
+    actions: Actions,
+    /// Edited copies of tables that batches share.
+    edited: TablesCache<Option<Arc<Tables>>>,
+}
+
+impl Processor for Resource {
+    fn process(&mut self, batch: &mut Batch) -> Verdict {
+        if batch.meta.shared_tables && batch.meta.client.is_none() {
+            let edited = self.edited.get(&batch.tables, || None);
+            let edited = edited.get_or_insert_with(|| {
+                let mut tables = Tables::clone(&batch.tables);
+                edit(&self.actions, &mut tables, None);
+                Arc::new(tables)
+            });
+            batch.tables = edited.clone();
+            batch.meta.raw = None;
+        } else {
+            let client = batch.meta.client.clone();
+            edit(&self.actions, batch.tables_mut(), client.as_deref());
+        }
+        Verdict::Pass
+    }
+}
+
+fn edit(actions: &Actions, tables: &mut Tables, client: Option<&ClientHeaders>) {
+    let mut pairs = Vec::new();
+    for i in 0..tables.resources.len() {
+        pairs.clear();
+        pairs.extend_from_slice(tables.attrs.pairs(tables.resources[i].attrs));
+        actions.apply(&mut pairs, tables, client);
+        tables.resources[i].attrs = tables.set(&pairs);
+        tables.resources[i].present |= !pairs.is_empty();
+    }
+}
