@@ -106,6 +106,18 @@ fn same_words(ours: &str, theirs: &str, body: &[u8]) -> bool {
     ours == theirs || head(ours) == head(theirs) || body.contains(&0) || ours.contains("is not valid UTF-8")
 }
 
+/// Prometheus takes leading blanks into the name, and ends a page silently at a NUL between lines or in a comment.
+#[test]
+fn blanks_and_nul_outside_of_values_do_no_harm() {
+    let series = |body: &str| {
+        let (entries, error) = run(Format::Prometheus, body.as_bytes());
+        (entries.iter().map(|entry| entry[1].as_str().unwrap().to_owned()).collect::<Vec<_>>(), error.is_some())
+    };
+    assert_eq!(series(" \t a 1\n"), (vec!["a".to_owned()], false));
+    assert_eq!(series("#x\0y\nb 2\n"), (vec!["b".to_owned()], false));
+    assert_eq!(series("a 1\n\0b 2\nc 3\n"), (vec!["a".to_owned()], true));
+}
+
 #[test]
 fn errors_name_line_and_column() {
     for (format, body, expected) in [
