@@ -8,6 +8,7 @@ pub mod actions;
 pub mod batch;
 pub mod memory_limiter;
 pub mod metric_declaration;
+pub mod metricstransform;
 pub mod resource;
 
 mod tables_cache;
@@ -59,5 +60,10 @@ pub struct ProcessorFactory {
 }
 
 /// The processors of this binary.
-pub static FACTORIES: &[&ProcessorFactory] =
-    &[&batch::FACTORY, &memory_limiter::FACTORY, &metric_declaration::FACTORY, &resource::FACTORY];
+pub static FACTORIES: &[&ProcessorFactory] = &[
+    &batch::FACTORY,
+    &memory_limiter::FACTORY,
+    &metric_declaration::FACTORY,
+    &metricstransform::FACTORY,
+    &resource::FACTORY,
+];
