@@ -117,14 +117,8 @@ impl Agent {
     /// # Panics
     /// With the log when it does not within [`PATIENCE`].
     pub async fn wait_log_times(&self, text: &str, times: usize) {
-        let mut polls = 0;
         wait_until(&format!("{text:?} {times} times in the agent's log"), PATIENCE, || {
-            polls += 1;
-            let log = self.log();
-            if polls % 250 == 0 {
-                self.show_log(&format!("still waiting for {text:?}"));
-            }
-            (log.matches(text).count() >= times).then_some(())
+            (self.log().matches(text).count() >= times).then_some(())
         })
         .await;
     }
@@ -214,9 +208,16 @@ impl Agent {
         Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
     }
 
-    /// Prints the log, for a test that is about to fail.
+    /// Prints the end of the log, for a test that is about to fail.
     pub fn show_log(&self, why: &str) {
-        let shown = format!("--- {why}; the agent's log:\n{}---", self.log());
+        const LINES: usize = 40;
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let mut shown = format!("--- {why}; the end of the agent's log ({} lines):\n", lines.len());
+        for line in &lines[lines.len().saturating_sub(LINES)..] {
+            shown.extend(line.chars().take(400));
+            shown.push('\n');
+        }
         std::io::Write::write_all(&mut std::io::stderr(), shown.as_bytes()).expect("stderr can be written");
     }
 }
@@ -303,6 +304,10 @@ impl AgentBuilder {
     /// When there is no binary and it cannot be built, or it cannot be run.
     pub fn spawn(self) -> Agent {
         let mut command = self.command();
+        if self.own_metrics.is_none() && self.config.is_some() {
+            // Agents of tests that run side by side cannot all have port 8888.
+            command.arg("--set=service.telemetry.metrics.level=none");
+        }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", binary().display()));
         let stderr = collect(child.stderr.take().expect("stderr is piped"));
         let stdout = collect(child.stdout.take().expect("stdout is piped"));
