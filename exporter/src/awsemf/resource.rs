@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn the_namespace_comes_from_configuration_or_service() {
-        let cases: &[(&[(&str, &str)], &str, &str)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+        let cases: &[Case<'_>] = &[
             (&[("service.name", "n")], "ns", "ns"),
             (&[("service.namespace", "myNS"), ("service.name", "mySvc")], "", "myNS/mySvc"),
             (&[("service.name", "mySvc")], "", "mySvc"),

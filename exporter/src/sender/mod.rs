@@ -246,9 +246,8 @@ impl<E: Exporter> Inner<E> {
         }
         let bytes = requests.iter().map(|r| r.size_bytes() as u64).sum();
         reservation.correct(bytes);
-        let points = batch.points() as u64;
-        if points > 0 {
-            let rate = ((bytes << 4) / points).max(1);
+        if let Some(rate) = (bytes << 4).checked_div(batch.points() as u64) {
+            let rate = rate.max(1);
             let old = self.bytes_per_point.load(Relaxed);
             // Follows growth at once and shrinks slowly, so that the expectation is rarely too small.
             let new = if rate >= old { rate } else { old - (old - rate) / 8 };

@@ -108,6 +108,7 @@ impl Families {
     }
 
     /// Bytes held, roughly.
+    #[cfg(test)]
     pub(crate) fn size_bytes(&self) -> usize {
         self.by_name
             .iter()

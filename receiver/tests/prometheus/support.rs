@@ -14,11 +14,14 @@ use proto::{Batch, BuildContext, MetricKind, Next, NumberValue, Stop};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+/// Path and headers of a request.
+type Seen = (String, BTreeMap<String, String>);
+
 /// A target whose answers a function gives; it remembers the requests.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    requests: Arc<Mutex<Vec<(String, BTreeMap<String, String>)>>>,
+    requests: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Target {

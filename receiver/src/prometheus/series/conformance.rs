@@ -48,7 +48,7 @@ fn check(case: &Value) -> Option<String> {
     None
 }
 
-fn job(name: &str, config: &Value) -> JobSettings {
+pub(super) fn job(name: &str, config: &Value) -> JobSettings {
     let mut config = config.as_object().unwrap().clone();
     config.remove("_labels");
     config.insert("job_name".into(), name.into());
@@ -60,7 +60,7 @@ fn job(name: &str, config: &Value) -> JobSettings {
     settings.unwrap().jobs.remove(0)
 }
 
-fn rules(job: &JobSettings) -> SampleRules {
+pub(super) fn rules(job: &JobSettings) -> SampleRules {
     SampleRules {
         honor_labels: job.honor_labels,
         honor_timestamps: job.honor_timestamps,
@@ -75,7 +75,7 @@ fn rules(job: &JobSettings) -> SampleRules {
     }
 }
 
-fn target(job: &str, labels: &Value) -> TargetIdentity {
+pub(super) fn target(job: &str, labels: &Value) -> TargetIdentity {
     let instance = "127.0.0.1:3901";
     let own = labels.as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with("__"));
     let mut all: BTreeMap<String, String> = own.map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect();

@@ -94,6 +94,7 @@ impl Entries {
     }
 
     /// Bytes held.
+    #[cfg(test)]
     pub(crate) fn size_bytes(&self) -> usize {
         self.raw.capacity() + self.list.capacity() * size_of::<Entry>() + self.index.capacity() * 5
     }

@@ -80,6 +80,7 @@ impl Layouts {
     }
 
     /// Bytes held, roughly.
+    #[cfg(test)]
     pub(crate) fn size_bytes(&self) -> usize {
         let spelled: usize =
             self.nodes.iter().filter_map(|n| n.spelled_out.as_ref()).map(|l| l.values.len() * 10 + 48).sum();

@@ -17,6 +17,8 @@ mod tables;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod size;
 
 use std::sync::Arc;
 
@@ -233,6 +235,7 @@ impl SeriesCache {
     }
 
     /// Bytes held between scrapes, roughly.
+    #[cfg(test)]
     pub(crate) fn size_bytes(&self) -> usize {
         self.entries.size_bytes()
             + self.families.size_bytes()
@@ -246,6 +249,7 @@ impl SeriesCache {
     }
 
     /// Spellings of series that are cached.
+    #[cfg(test)]
     pub(crate) fn series(&self) -> usize {
         self.entries.len()
     }

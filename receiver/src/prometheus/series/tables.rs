@@ -185,6 +185,7 @@ impl TableBuilder {
     }
 
     /// Bytes held, roughly.
+    #[cfg(test)]
     pub(crate) fn size_bytes(&self) -> usize {
         self.shared.size_bytes() + self.metrics.capacity() * 28 + self.scopes.capacity() * 28
     }
