@@ -18,7 +18,7 @@ mod file;
 pub mod labels;
 pub mod matcher;
 mod metadata;
-mod observer;
+pub mod observer;
 mod report;
 pub mod targets;
 pub mod world;

@@ -24,10 +24,10 @@ use super::yaml_text::yaml;
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
 /// Discovery of one cluster.
-pub(crate) struct Observer {
+pub struct Observer {
     settings: Settings,
     context: BuildContext,
-    /// Given by tests instead of what the environment says.
+    /// Credentials and endpoints to use instead of what the environment says.
     session: Option<SdkConfig>,
     file: ResultFile,
     memory: Memory,
@@ -37,7 +37,9 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    pub(crate) fn new(settings: Settings, context: &BuildContext, session: Option<SdkConfig>) -> Observer {
+    /// Opens nothing. Credentials and endpoints are the SDK's usual ones, or those of `session`; the region is always
+    /// the settings'.
+    pub fn new(settings: Settings, context: &BuildContext, session: Option<SdkConfig>) -> Observer {
         Observer {
             file: ResultFile::new(&settings.result_file),
             report: Report::new(&context.telemetry, &context.id),
@@ -50,7 +52,10 @@ impl Observer {
     }
 
     /// Runs until `stop` fires.
-    pub(crate) async fn run(mut self, stop: Stop) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up; nothing that AWS answers ends it.
+    pub async fn run(mut self, stop: Stop) -> Result<(), String> {
         let Some(fetcher) = stop.run_until_cancelled(self.open()).await else { return Ok(()) };
         let mut fetcher = fetcher?;
         loop {

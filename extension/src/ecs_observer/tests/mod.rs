@@ -1,7 +1,6 @@
-//! Tests of discovery: the pure core on hand-made worlds, the settings, and the whole loop against a scripted AWS.
+//! Tests of discovery: the pure core on hand-made worlds, the settings, the text.
 
 mod agent;
-mod live;
 mod observer;
 mod settings;
 mod text;

@@ -1,4 +1,4 @@
-//! The whole loop against a scripted AWS: signatures, paging, caches, failures, hand-over and file.
+//! ECS discovery's whole loop against the scripted AWS: signatures, paging, caches, failures, hand-over and file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,13 @@ use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_types::SdkConfig;
 use config::parse_yaml;
+use extension::ecs_observer::config::{Settings, build};
+use extension::ecs_observer::observer::Observer;
 use proto::{BuildContext, Stop, TargetGroup};
 use serde::Deserialize;
 use tests::fake::world::{Place, Port, Run, container};
 use tests::fake::{self, ACCESS_KEY, FakeAws, Fault, SECRET_KEY, World};
 use tests::wait_until;
-
-use crate::ecs_observer::config::{Settings, build};
-use crate::ecs_observer::observer::Observer;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -122,7 +121,7 @@ struct Case {
 
 #[tokio::test]
 async fn recorded_worlds_give_the_references_targets() {
-    let cases: Vec<Case> = serde_json::from_str(include_str!("../../../../tests/golden/ecs_observer.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(include_str!("../golden/ecs_observer.json")).unwrap();
     assert_eq!(cases.len(), 20);
     for mut case in cases {
         // The recording side listed tasks by their last status.
