@@ -7,6 +7,7 @@
 
 pub mod awsemf;
 pub mod cloudwatch;
+pub mod debug;
 pub mod file;
 pub mod sender;
 
@@ -108,4 +109,4 @@ pub struct ExporterFactory {
 }
 
 /// The exporters of this binary.
-pub static FACTORIES: &[&ExporterFactory] = &[&awsemf::FACTORY, &file::FACTORY];
+pub static FACTORIES: &[&ExporterFactory] = &[&awsemf::FACTORY, &debug::FACTORY, &file::FACTORY];

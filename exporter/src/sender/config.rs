@@ -264,7 +264,7 @@ fn not_negative(value: &Spanned<GoDuration>, name: &str, found: &mut Vec<Diagnos
 }
 
 /// A key that is there, whatever its value: null is the type's business, as in the Collector.
-fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
