@@ -83,15 +83,15 @@ mod tests {
 
     #[test]
     fn external_labels_are_expanded_once_and_nothing_else_is() {
-        const ENV: &[(&str, &str)] = &[("HOME", "/root"), ("D", "$HOME")];
+        const ENV: &[(&str, &str)] = &[("HOME", "/home/me"), ("D", "$HOME")];
         for (text, want) in [
             ("plain", "plain"),
-            ("$HOME", "/root"),
-            ("${env:HOME}", "/root"),
-            ("$$HOME", "/root"),
-            ("$${HOME}", "/root"),
+            ("$HOME", "/home/me"),
+            ("${env:HOME}", "/home/me"),
+            ("$$HOME", "/home/me"),
+            ("$${HOME}", "/home/me"),
             ("$$$$HOME", "$HOME"),
-            ("x$HOME/y", "x/root/y"),
+            ("x$HOME/y", "x/home/me/y"),
             ("$D", "$HOME"),
             ("a$", "a$"),
             ("a$.b", "a$.b"),
