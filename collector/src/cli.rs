@@ -21,7 +21,9 @@ use crate::{gates, known, sources};
 #[derive(Parser)]
 #[command(name = NAME, version = VERSION, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Where the configuration is: a file, file:PATH, env:NAME or yaml:TEXT; several are merged left to right.
+    /// Where the configuration is: a file, file:PATH, env:NAME or yaml:TEXT; several are merged left to right. The
+    /// CloudWatch agent's JSON is taken as well, also a folder of it. Without any: AOT_CONFIG_CONTENT, then what the
+    /// CloudWatch agent reads (/etc/cwagentconfig, CW_CONFIG_CONTENT).
     #[arg(long, global = true, value_name = "URI")]
     pub config: Vec<String>,
     /// Sets one value after all --config: --set exporters.awsemf.region=eu-west-1 (the value is YAML).
@@ -42,6 +44,11 @@ enum Command {
     Components,
     /// Prints the merged and expanded configuration, secrets redacted.
     PrintConfig,
+    /// Prints a CloudWatch agent's JSON as a configuration of this collector, with the JSON key at each line.
+    Translate {
+        /// File or folder with the JSON, env:NAME; without any, what the CloudWatch agent would read.
+        files: Vec<String>,
+    },
     /// Asks the health_check extension of a running collector; for container health checks.
     Health {
         /// Port on 127.0.0.1.
@@ -68,6 +75,7 @@ pub fn main() -> ExitCode {
         Some(Command::Health { port, ref path }) => block_on(crate::health::ask(port, path)),
         Some(Command::Validate) => validate(&cli),
         Some(Command::PrintConfig) => print_config(&cli),
+        Some(Command::Translate { ref files }) => translate(files),
         None => run(&cli),
     }
 }
@@ -90,7 +98,17 @@ fn validate(cli: &Cli) -> ExitCode {
 fn print_config(cli: &Cli) -> ExitCode {
     let (text, problems) = sources::print(cli);
     report(&problems);
-    match text {
+    print_good(text, &problems)
+}
+
+fn translate(files: &[String]) -> ExitCode {
+    let (text, problems) = sources::translate(files);
+    report(&problems);
+    print_good(text, &problems)
+}
+
+fn print_good(text: Option<String>, problems: &[Diagnostic]) -> ExitCode {
+    match text.filter(|_| !config::has_errors(problems)) {
         Some(text) => {
             write_stdout(&text);
             ExitCode::SUCCESS
@@ -211,6 +229,7 @@ async fn reload(
 
 /// Loads and builds; warnings are logged, errors are one text with every problem.
 fn prepare(cli: &Cli, context: &BuildContext) -> Result<(Config, Assembly), String> {
+    tracing::info!(from = sources::describe(cli), "reading the configuration");
     let (config, mut problems) = sources::load(cli);
     let mut assembly = None;
     if let Some(config) = &config {

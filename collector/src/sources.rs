@@ -16,6 +16,22 @@ pub(crate) fn print(cli: &Cli) -> (Option<String>, Vec<Diagnostic>) {
     (root.map(|root| config::print(&root)), problems)
 }
 
+/// The CloudWatch agent's JSON in these files (or where the agent would look) as YAML.
+pub(crate) fn translate(files: &[String]) -> Built<String> {
+    let sources = Sources { configs: files.to_vec(), sets: Vec::new() };
+    let (texts, mut problems) = config::agent_texts(&sources, &ProcessEnv);
+    let Some(texts) = texts.filter(|_| !config::has_errors(&problems)) else { return (None, problems) };
+    let platform = config::cloudwatch_agent::Platform::detect(&ProcessEnv);
+    let (text, found) = config::cloudwatch_agent::translate(&texts, &platform, &ProcessEnv);
+    problems.extend(found);
+    (text, problems)
+}
+
+/// Which sources are used, for the log.
+pub(crate) fn describe(cli: &Cli) -> String {
+    config::describe_sources(&sources(cli), &ProcessEnv)
+}
+
 fn sources(cli: &Cli) -> Sources {
     Sources { configs: cli.config.clone(), sets: cli.set.clone() }
 }

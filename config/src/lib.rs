@@ -2,6 +2,8 @@
 //! settings are made of; knows no component.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+/// The CloudWatch agent's JSON.
+pub mod cloudwatch_agent;
 pub mod hint;
 /// Regular expressions in Go's dialect.
 pub mod pattern;
@@ -27,7 +29,7 @@ mod yaml;
 pub use decode::{Optional, Schema, Spanned, decode, decode_prometheus, decode_str};
 pub use diagnostic::{Built, Diagnostic, Severity, has_errors};
 pub use id::ComponentId;
-pub use load::{CONTENT_VARIABLE, Sources, load, load_tree};
+pub use load::{CONTENT_VARIABLE, Sources, agent_texts, describe_sources, load, load_tree};
 pub use node::{Key, Node, Origin, Value};
 pub use position::{Position, Source, Span};
 pub use print::print;

@@ -6,7 +6,7 @@ use crate::node::{Node, Value};
 use crate::position::{Source, Span};
 use crate::service::{Config, KnownComponents};
 use crate::source::{Env, Fetched, Location};
-use crate::{expand, shell, yaml};
+use crate::{cloudwatch_agent, expand, shell, yaml};
 
 /// The variable whose presence replaces every `--config` and `--set` (ADOT).
 pub const CONTENT_VARIABLE: &str = "AOT_CONFIG_CONTENT";
@@ -14,7 +14,8 @@ pub const CONTENT_VARIABLE: &str = "AOT_CONFIG_CONTENT";
 /// What the command line names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// `--config` arguments, merged left to right: a path, `file:PATH`, `env:NAME`, `yaml:TEXT`.
+    /// `--config` arguments, merged left to right: a path, `file:PATH`, `env:NAME`, `yaml:TEXT`. Each may hold the
+    /// CloudWatch agent's JSON instead of YAML; a folder holds files with such JSON.
     pub configs: Vec<String>,
     /// `--set key=value` arguments, applied after all of `configs`.
     pub sets: Vec<String>,
@@ -30,8 +31,12 @@ pub fn load(sources: &Sources, env: &dyn Env, known: &KnownComponents) -> Built<
 }
 
 /// Reads, merges and expands the sources into one tree with paths, `AOT_CONFIG_CONTENT` instead of them when it is set.
+/// Without any of them, what the CloudWatch agent would read: the JSON files of its folder, else `CW_CONFIG_CONTENT`.
 ///
-/// All problems of all sources are returned; the tree is `None` when one of them could not be read.
+/// Agent JSON is translated, all of it together, and stands where the first of it was named.
+///
+/// All problems of all sources are returned; the tree is `None` when one of them could not be read. It is there next
+/// to errors when only rules of the agent's JSON are broken, so that what comes after can be checked, too.
 pub fn load_tree(sources: &Sources, env: &dyn Env) -> Built<Node> {
     let mut found = Vec::new();
     let content = env
@@ -42,21 +47,29 @@ pub fn load_tree(sources: &Sources, env: &dyn Env) -> Built<Node> {
         found.push(Diagnostic::warning(text).help("unset it to use them"));
     }
     let sources = content.as_ref().unwrap_or(sources);
-    if sources.configs.is_empty() {
-        found.push(Diagnostic::error("at least one config flag must be provided").help("add --config FILE"));
-        return (None, found);
-    }
+    let Some(mut inputs) = inputs(sources, env, &mut found) else { return (None, found) };
+    inputs.extend(sources.sets.iter().filter_map(|set| keep(setting(set), &mut found)).map(Input::Tree));
+    let agent_texts: Vec<(String, String)> = inputs.iter_mut().filter_map(Input::take_agent_text).collect();
+    let (mut translated, agent_found) = match agent_texts.is_empty() {
+        true => (None, Vec::new()),
+        false => cloudwatch_agent::load(&agent_texts, env),
+    };
+    let is_translated = agent_texts.is_empty() || translated.is_some();
     let mut merged: Option<Node> = None;
-    for part in sources.configs.iter().map(|uri| config(uri, env)).chain(sources.sets.iter().map(|set| setting(set))) {
-        let (node, problems) = part;
-        found.extend(problems);
+    for input in inputs {
+        let node = match input {
+            Input::Tree(node) => Some(node),
+            Input::Agent(..) => translated.take(),
+        };
         match (&mut merged, node) {
             (Some(base), Some(node)) => merge(base, node),
             (None, Some(node)) => merged = Some(node),
             (_, None) => {}
         }
     }
-    let Some(mut root) = merged.filter(|_| !has_errors(&found)) else { return (None, found) };
+    let root = merged.filter(|_| !has_errors(&found) && is_translated);
+    found.extend(agent_found);
+    let Some(mut root) = root else { return (None, found) };
     root.set_paths("");
     found.extend(expand::expand(&mut root, env));
     found.extend(shell::expand_external_labels(&mut root, env));
@@ -66,14 +79,110 @@ pub fn load_tree(sources: &Sources, env: &dyn Env) -> Built<Node> {
     (Some(root), found)
 }
 
-fn config(uri: &str, env: &dyn Env) -> Built<Node> {
-    match Location::argument(uri).and_then(|location| location.fetch(env)) {
+/// What the configuration is made of, for a log line.
+pub fn describe_sources(sources: &Sources, env: &dyn Env) -> String {
+    if env.var(CONTENT_VARIABLE).is_some() {
+        format!("environment variable {CONTENT_VARIABLE}")
+    } else if !sources.configs.is_empty() {
+        format!("--config {}", sources.configs.join(" --config "))
+    } else {
+        let texts = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, env, &mut Vec::new());
+        format!("the CloudWatch agent's {}", cloudwatch_agent::names(&texts))
+    }
+}
+
+/// The texts of agent JSON that the arguments name (files, folders, variables), or the agent's own places without any.
+pub fn agent_texts(sources: &Sources, env: &dyn Env) -> Built<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    let texts = inputs(sources, env, &mut found).map(|mut inputs| {
+        for input in &inputs {
+            if let Input::Tree(node) = input {
+                let text = format!("{} is not the CloudWatch agent's JSON", node.span.source_name());
+                found.push(Diagnostic::error(text).help("it starts with { and has a section logs, agent or metrics"));
+            }
+        }
+        inputs.iter_mut().filter_map(Input::take_agent_text).collect()
+    });
+    (texts, found)
+}
+
+/// One source.
+enum Input {
+    Tree(Node),
+    /// Agent JSON: name and text.
+    Agent(String, String),
+}
+
+impl Input {
+    fn take_agent_text(&mut self) -> Option<(String, String)> {
+        match self {
+            Input::Agent(name, text) => Some((std::mem::take(name), std::mem::take(text))),
+            Input::Tree(_) => None,
+        }
+    }
+}
+
+fn inputs(sources: &Sources, env: &dyn Env, found: &mut Vec<Diagnostic>) -> Option<Vec<Input>> {
+    if sources.configs.is_empty() {
+        let texts = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, env, found);
+        if texts.is_empty() {
+            let help = format!(
+                "add --config FILE, or set {CONTENT_VARIABLE} or, with the CloudWatch agent's JSON, {}",
+                cloudwatch_agent::CONTENT_VARIABLE
+            );
+            found.push(Diagnostic::error("at least one config flag must be provided").help(help));
+            return None;
+        }
+        return Some(texts.into_iter().map(|(name, text)| Input::Agent(name, text)).collect());
+    }
+    if env.var(cloudwatch_agent::CONTENT_VARIABLE).is_some() {
+        let variable = cloudwatch_agent::CONTENT_VARIABLE;
+        let own = format!("env:{variable}");
+        if !sources.configs.contains(&own) {
+            let text = format!("environment variable {variable} is not used, because a configuration is named");
+            found.push(Diagnostic::warning(text).help(format!("use it with --config {own}, or unset it")));
+        }
+    }
+    Some(sources.configs.iter().flat_map(|uri| config(uri, env, found)).collect())
+}
+
+fn keep<T>((value, problems): Built<T>, found: &mut Vec<Diagnostic>) -> Option<T> {
+    found.extend(problems);
+    value
+}
+
+fn config(uri: &str, env: &dyn Env, found: &mut Vec<Diagnostic>) -> Vec<Input> {
+    let location = match Location::argument(uri) {
+        Ok(location) => location,
+        Err(problem) => {
+            found.push(problem);
+            return Vec::new();
+        }
+    };
+    if let Location::File(path) = &location
+        && std::path::Path::new(path).is_dir()
+    {
+        let texts = cloudwatch_agent::folder(path, found);
+        if texts.is_empty() {
+            let text = format!("--config {uri}: there is no file in this folder");
+            found.push(Diagnostic::error(text).help("a folder holds the CloudWatch agent's JSON files"));
+        }
+        return texts.into_iter().map(|(name, text)| Input::Agent(name, text)).collect();
+    }
+    match location.fetch(env) {
         Ok(Fetched { unset: Some(name), .. }) => {
             let problem = Diagnostic::error(format!("--config {uri}: environment variable {name:?} is not set"));
-            (None, vec![problem.help(format!("set {name} to the text of the configuration"))])
+            found.push(problem.help(format!("set {name} to the text of the configuration")));
+            Vec::new()
         }
-        Ok(fetched) => parse(&fetched.name, &fetched.text),
-        Err(problem) => (None, vec![problem]),
+        Ok(fetched) if cloudwatch_agent::is_agent_json(&fetched.text) => {
+            vec![Input::Agent(fetched.name, fetched.text)]
+        }
+        Ok(fetched) => keep(parse(&fetched.name, &fetched.text), found).map(Input::Tree).into_iter().collect(),
+        Err(problem) => {
+            found.push(problem);
+            Vec::new()
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use processor::metric_declaration::{DeclarationConfig, Declarations, Rollup, com
 use proto::BuildContext;
 use serde::Deserialize;
 
+use super::layout::Layout;
 use super::placeholders::Template;
 use super::session::AwsSessionConfig;
 use super::units::{self, Descriptors};
@@ -51,6 +52,12 @@ pub struct AwsEmfConfig {
     pub retain_initial_value_of_delta_metric: bool,
     /// Leave out what no declaration selects instead of logging it without publishing it.
     pub drop_unmatched: bool,
+    /// Whose events ours look like: `collector` or `cloudwatch_agent`.
+    pub layout: Spanned<String>,
+    /// Labels that every event gets that has none of the name.
+    pub event_labels: BTreeMap<String, String>,
+    /// A metric that several declarations select is published once per dimension set, not once per declaration.
+    pub metric_declaration_dedup: bool,
     /// How requests reach AWS.
     #[serde(rename = "<inline aws>")]
     pub session: AwsSessionConfig,
@@ -97,6 +104,9 @@ impl Default for AwsEmfConfig {
             version: Spanned::built_in("1".to_owned()),
             retain_initial_value_of_delta_metric: false,
             drop_unmatched: false,
+            layout: Spanned::built_in("collector".to_owned()),
+            event_labels: BTreeMap::new(),
+            metric_declaration_dedup: true,
             session: AwsSessionConfig::default(),
         }
     }
@@ -138,6 +148,16 @@ pub struct TranslationSettings {
     pub(crate) version: Version,
     pub(crate) retain_initial: bool,
     pub(crate) drop_unmatched: bool,
+    pub(crate) layout: Layout,
+    /// By name.
+    pub(crate) event_labels: Vec<(String, String)>,
+    pub(crate) dedup: bool,
+}
+
+impl TranslationSettings {
+    pub(crate) fn is_agent(&self) -> bool {
+        self.layout == Layout::CloudWatchAgent
+    }
 }
 
 /// The values of `log_retention` that CloudWatch Logs knows.
@@ -159,6 +179,7 @@ impl AwsEmfConfig {
         self.check_tags(&mut found);
         self.output(&mut found);
         let version = self.version(&mut found);
+        let layout = self.layout(version, &mut found);
         let rollup = self.rollup(context, &mut found);
         let descriptors = self.descriptors(&mut found);
         let (declarations, problems) = compile(&self.metric_declarations);
@@ -177,6 +198,9 @@ impl AwsEmfConfig {
             version,
             retain_initial: self.retain_initial_value_of_delta_metric,
             drop_unmatched: self.drop_unmatched,
+            layout,
+            event_labels: self.event_labels.clone().into_iter().collect(),
+            dedup: self.metric_declaration_dedup,
         });
         (settings, found)
     }
@@ -201,6 +225,24 @@ impl AwsEmfConfig {
                 let problem = format!("version {other:?} is no EMF version, events would carry no metrics");
                 found.push(self.version.error(problem).help("write version: \"1\" or \"0\""));
                 Version::V1
+            }
+        }
+    }
+
+    fn layout(&self, version: Version, found: &mut Vec<Diagnostic>) -> Layout {
+        match self.layout.as_str() {
+            "collector" => Layout::Collector,
+            "cloudwatch_agent" => {
+                if version != Version::V0 {
+                    let problem = self.layout.error("layout cloudwatch_agent needs EMF version 0");
+                    found.push(problem.help("write version: \"0\" beside it"));
+                }
+                Layout::CloudWatchAgent
+            }
+            other => {
+                let problem = self.layout.error(format!("layout {other:?} does not exist"));
+                found.push(problem.help("write collector or cloudwatch_agent"));
+                Layout::Collector
             }
         }
     }

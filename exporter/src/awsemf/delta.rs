@@ -35,6 +35,8 @@ pub(crate) struct Deltas<V> {
     /// Next bucket that the expiry looks at.
     hand: usize,
     limit: usize,
+    /// Whether a point of the same time as the one before is out of order.
+    strict: bool,
 }
 
 struct Entry<V> {
@@ -58,7 +60,19 @@ const LOOK_WHEN_FULL: usize = 32;
 
 impl<V: Default> Deltas<V> {
     pub(crate) fn new(limit: usize) -> Deltas<V> {
-        Deltas { table: HashTable::new(), hand: 0, limit }
+        Deltas { table: HashTable::new(), hand: 0, limit, strict: false }
+    }
+
+    /// With `strict`, a point has to be newer than the one before, not only as new.
+    pub(crate) fn strict(self, strict: bool) -> Deltas<V> {
+        Deltas { strict, ..self }
+    }
+
+    /// Forgets a series: its next point is the first again.
+    pub(crate) fn forget(&mut self, key: SeriesKey) {
+        if let Ok(entry) = self.table.find_entry(hash(key), |entry| entry.key == key) {
+            entry.remove();
+        }
     }
 
     /// Looks a series up and notes the point's time.
@@ -73,7 +87,7 @@ impl<V: Default> Deltas<V> {
         // Looked up by position: the borrow of a hit must not last over the insertion.
         if let Some(at) = self.table.find_bucket_index(hash, |entry| entry.key == key) {
             let entry = self.table.get_bucket_mut(at).expect("the bucket was just found");
-            if time_unix_nano < entry.time_unix_nano {
+            if time_unix_nano < entry.time_unix_nano || (self.strict && time_unix_nano == entry.time_unix_nano) {
                 return Previous::OutOfOrder;
             }
             let restarted = entry.start_unix_nano != 0 && start_unix_nano > entry.start_unix_nano;

@@ -9,6 +9,7 @@ use proto::symbols::hash_bytes;
 use super::config::TranslationSettings;
 use super::event::Destination;
 use super::labels::Labels;
+use super::layout::stream_name;
 use super::resource::ResourceContext;
 
 /// Destinations in use.
@@ -31,7 +32,8 @@ impl Destinations {
         resource: &ResourceContext,
         labels: &Labels,
     ) -> Arc<Destination> {
-        let of_resource = |name: &str| resource.attribute(name);
+        // The agent knows labels only; its job would be the resource's service name.
+        let of_resource = |name: &str| if settings.is_agent() { None } else { resource.attribute(name) };
         let of_labels = |name: &str| labels.get(name).map(String::as_str);
         let group = match settings.group.is_empty() {
             true => format!("/metrics/{}", resource.namespace),
@@ -39,6 +41,8 @@ impl Destinations {
         };
         let stream = settings.stream.resolve(of_resource, of_labels);
         let stream = if stream.is_empty() { &*self.default_stream } else { &stream };
+        let stream = if settings.is_agent() { stream_name(stream) } else { stream.into() };
+        let stream = &*stream;
         let hash = hash(&group, stream);
         let is = |known: &Arc<Destination>| *known.group == *group && *known.stream == *stream;
         if let Some(known) = self.table.find(hash, is) {

@@ -7,6 +7,7 @@ use proto::number::{push_i64, push_json_f64, push_u64};
 use super::config::Version;
 use super::fields::Fields;
 use super::group::{Row, RowValue, Rows};
+use super::layout::Layout;
 use super::names::{NameId, Names};
 use super::plan::EventPlan;
 use super::selection::Measured;
@@ -21,6 +22,7 @@ pub(crate) struct Chosen {
 /// What a document is made of beside its rows.
 pub(crate) struct Document<'a> {
     pub(crate) version: Version,
+    pub(crate) layout: Layout,
     pub(crate) names: &'a Names,
     pub(crate) fields: &'a Fields,
     pub(crate) plan: &'a EventPlan,
@@ -102,7 +104,7 @@ impl Document<'_> {
             }
             add(names.timestamp, Own::Timestamp);
         }
-        if measured {
+        if measured || self.layout == Layout::CloudWatchAgent {
             add(names.version, Own::Version);
             if self.version == Version::V1 {
                 add(names.aws, Own::Aws);
@@ -141,26 +143,41 @@ impl Document<'_> {
     }
 
     fn push_directives(&self, out: &mut Vec<u8>, chosen: &[Chosen], directives: &[u32]) {
-        out.push(b'[');
-        for (at, directive) in directives.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
+        let objects = directives.iter().flat_map(|directive| {
+            let dimensions = &self.plan.directives[*directive as usize].dimensions;
+            dimensions.iter().map(move |dimensions| (*directive, &**dimensions))
+        });
+        super::json::push_all(out, b"[]", objects, |out, (directive, dimensions)| match self.layout {
+            Layout::Collector => {
+                out.extend_from_slice(b"{\"Namespace\":");
+                out.extend_from_slice(&self.plan.namespace);
+                out.extend_from_slice(b",\"Dimensions\":");
+                out.extend_from_slice(dimensions);
+                out.extend_from_slice(b",\"Metrics\":");
+                self.push_definitions(out, chosen, directive);
+                out.push(b'}');
             }
-            out.extend_from_slice(b"{\"Namespace\":");
-            out.extend_from_slice(&self.plan.namespace);
-            out.extend_from_slice(b",\"Dimensions\":");
-            out.extend_from_slice(&self.plan.directives[*directive as usize].dimensions);
-            out.extend_from_slice(b",\"Metrics\":[");
-            for one in chosen.iter().filter(|one| one.measured == Measured::In(*directive)) {
-                out.extend_from_slice(&self.fields.at(one.row.field).definition);
+            Layout::CloudWatchAgent => {
+                out.extend_from_slice(b"{\"Metrics\":");
+                self.push_definitions(out, chosen, directive);
+                out.extend_from_slice(b",\"Dimensions\":");
+                out.extend_from_slice(dimensions);
+                out.extend_from_slice(b",\"Namespace\":");
+                out.extend_from_slice(&self.plan.namespace);
+                out.push(b'}');
+            }
+        });
+    }
+
+    fn push_definitions(&self, out: &mut Vec<u8>, chosen: &[Chosen], directive: u32) {
+        let described = chosen.iter().filter(|one| one.measured == Measured::In(directive));
+        super::json::push_all(out, b"[]", described, |out, one| {
+            out.extend_from_slice(&self.fields.at(one.row.field).definition);
+            if self.layout == Layout::Collector {
                 push_i64(out, self.plan.storage_resolution);
-                out.extend_from_slice(b"},");
+                out.push(b'}');
             }
-            // A measurement object that is used has a metric, so there is a comma to take back.
-            out.pop();
-            out.extend_from_slice(b"]}");
-        }
-        out.push(b']');
+        });
     }
 
     fn push_value(&self, out: &mut Vec<u8>, value: RowValue) {

@@ -19,9 +19,13 @@ pub(crate) enum Reason {
     Unmatched,
     /// Its event would be longer than CloudWatch Logs takes.
     TooLarge,
+    /// Of a Prometheus type that `layout: cloudwatch_agent` does not have.
+    UnsupportedType,
+    /// `up` and `scrape_*`, with `layout: cloudwatch_agent`.
+    AboutScrapes,
 }
 
-const REASONS: [Reason; 7] = [
+const REASONS: [Reason; 9] = [
     Reason::NoRecordedValue,
     Reason::NotFinite,
     Reason::FirstValue,
@@ -29,6 +33,8 @@ const REASONS: [Reason; 7] = [
     Reason::Duplicate,
     Reason::Unmatched,
     Reason::TooLarge,
+    Reason::UnsupportedType,
+    Reason::AboutScrapes,
 ];
 
 impl Reason {
@@ -42,6 +48,8 @@ impl Reason {
             Reason::Duplicate => "duplicate",
             Reason::Unmatched => "unmatched",
             Reason::TooLarge => "too_large",
+            Reason::UnsupportedType => "unsupported_type",
+            Reason::AboutScrapes => "about_scrapes",
         }
     }
 }
@@ -62,6 +70,11 @@ impl Drops {
 
     pub(crate) fn add(&mut self, reason: Reason, points: u32) {
         self.own[reason as usize] += u64::from(points);
+    }
+
+    /// Points left out for this reason.
+    pub(crate) fn of(&self, reason: Reason) -> u64 {
+        self.own[reason as usize]
     }
 
     /// Counts a point that was left out.
@@ -103,10 +116,12 @@ pub(crate) enum Notice {
     TooManyDimensions,
     /// A cache is over its limit.
     CacheFull,
+    /// Metrics of a type that the layout does not have.
+    UnsupportedType,
 }
 
 impl Notice {
-    const COUNT: usize = 4;
+    const COUNT: usize = 5;
 }
 
 impl Quiet {

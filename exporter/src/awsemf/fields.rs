@@ -18,7 +18,7 @@ pub(crate) struct FieldId(u32);
 pub(crate) struct Field {
     pub(crate) name: NameId,
     pub(crate) selection: SelectionId,
-    /// `{"Name":"x","Unit":"Count","StorageResolution":`
+    /// `{"Name":"x","Unit":"Count","StorageResolution":`, or in the agent's layout the whole `{"Unit":"Count","Name":"x"}`
     pub(crate) definition: Box<[u8]>,
     unit: Box<str>,
 }
@@ -51,11 +51,7 @@ impl Fields {
         if let Some(index) = self.index.find(hash, is) {
             return FieldId(*index);
         }
-        let mut definition = b"{\"Name\":".to_vec();
-        definition.extend_from_slice(names.quoted(name));
-        definition.extend_from_slice(b",\"Unit\":");
-        push_string(&mut definition, unit);
-        definition.extend_from_slice(b",\"StorageResolution\":");
+        let definition = definition(names.quoted(name), unit, settings);
         let selection = selections.of_name(settings, names.text(name));
         let index = self.list.len() as u32;
         self.list.push(Field { name, selection, definition: definition.into_boxed_slice(), unit: unit.into() });
@@ -74,6 +70,32 @@ impl Fields {
     pub(crate) fn is_full(&self) -> bool {
         self.list.len() > MAX_FIELDS
     }
+}
+
+fn definition(name: &[u8], unit: &str, settings: &TranslationSettings) -> Vec<u8> {
+    let mut out = vec![b'{'];
+    let push_name = |out: &mut Vec<u8>| {
+        out.extend_from_slice(b"\"Name\":");
+        out.extend_from_slice(name);
+    };
+    let push_unit = |out: &mut Vec<u8>| {
+        out.extend_from_slice(b"\"Unit\":");
+        push_string(out, unit);
+    };
+    if settings.is_agent() {
+        if !unit.is_empty() {
+            push_unit(&mut out);
+            out.push(b',');
+        }
+        push_name(&mut out);
+        out.push(b'}');
+    } else {
+        push_name(&mut out);
+        out.push(b',');
+        push_unit(&mut out);
+        out.extend_from_slice(b",\"StorageResolution\":");
+    }
+    out
 }
 
 fn hash(name: NameId, unit: &str) -> u64 {

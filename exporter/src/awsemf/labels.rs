@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use processor::metric_declaration::SCOPE_LABEL;
-use proto::{AttrSetId, Tables};
+use proto::{AttrSetId, MetricKind, Tables};
 
 use super::config::{ResourceConversion, TranslationSettings};
 use super::json::push_string;
+use super::layout;
 use super::resource::ResourceContext;
 
 /// The attribute that asks for high resolution; neither field nor dimension.
@@ -23,12 +24,18 @@ pub(crate) fn labels(
     scope: &str,
     tables: &Tables,
     set: AttrSetId,
+    kind: MetricKind,
 ) -> Labels {
     let mut labels = Labels::new();
     for &(key, value) in tables.attrs.pairs(set) {
         labels.insert(tables.str(key).to_owned(), tables.value_str(value).to_owned());
     }
     convert_resource(settings.resource_conversion, resource, &mut labels);
+    if settings.is_agent() {
+        layout::add_labels(settings, resource, kind, &mut labels);
+        return labels;
+    }
+    layout::add_event_labels(settings, &mut labels);
     if !scope.is_empty() {
         labels.insert(SCOPE_LABEL.to_owned(), scope.to_owned());
     }

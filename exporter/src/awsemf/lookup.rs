@@ -7,7 +7,9 @@ use proto::attrs::mix;
 use proto::{AttrSetId, Batch, MetricKind, Tables, Temporality};
 
 use super::config::TranslationSettings;
+use super::drops::Reason;
 use super::fields::{FieldId, Fields};
+use super::layout;
 use super::names::{NameId, Names};
 use super::plan::{Plans, SeriesRef};
 use super::resource::{ResourceContext, Resources};
@@ -22,6 +24,8 @@ pub(crate) struct MetricInfo {
     pub(crate) monotonic: bool,
     pub(crate) name: NameId,
     pub(crate) field: FieldId,
+    /// Why none of its points is taken.
+    pub(crate) refusal: Option<Reason>,
     /// `_sum` and `_count` of a detailed summary.
     pub(crate) detailed: Option<(FieldId, FieldId)>,
 }
@@ -96,12 +100,13 @@ impl Lookup {
                 let id = caches.names.intern(&text);
                 caches.fields.get(id, unit, settings, &caches.names, &mut caches.selections)
             };
-            let detailed = settings.detailed_metrics && metric.kind == MetricKind::Summary;
+            let detailed = (settings.detailed_metrics || settings.is_agent()) && metric.kind == MetricKind::Summary;
             let info = MetricInfo {
                 scope: metric.scope,
                 kind: metric.kind,
                 temporality: metric.temporality,
                 monotonic: metric.monotonic,
+                refusal: if settings.is_agent() { layout::refusal(tables, metric) } else { None },
                 field: field(""),
                 detailed: detailed.then(|| (field("_sum"), field("_count"))),
                 name: caches.names.intern(name),

@@ -15,6 +15,7 @@ mod fields;
 mod group;
 mod json;
 mod labels;
+mod layout;
 mod lookup;
 mod names;
 mod placeholders;
@@ -34,5 +35,6 @@ pub use config::{
 };
 pub use event::{Destination, EventRef, EventSink, MAX_DOCUMENT_BYTES};
 pub use factory::FACTORY;
+pub use layout::Layout;
 pub use session::AwsSessionConfig;
 pub use translator::Translator;

@@ -1,7 +1,7 @@
-//! `{ClusterName}` and its six siblings in log group and stream names. A closed list: anything else in braces stays.
+//! `{ClusterName}` and its seven siblings in log group and stream names. A closed list: anything else in braces stays.
 
 /// Placeholder, the attribute looked up first, and the one looked up when that is absent.
-const PLACEHOLDERS: [(&str, &str, &str); 7] = [
+const PLACEHOLDERS: [(&str, &str, &str); 8] = [
     ("{ClusterName}", "ClusterName", "aws.ecs.cluster.name"),
     ("{TaskId}", "TaskId", "aws.ecs.task.id"),
     ("{NodeName}", "NodeName", "k8s.node.name"),
@@ -9,6 +9,7 @@ const PLACEHOLDERS: [(&str, &str, &str); 7] = [
     ("{ServiceName}", "ServiceName", "service.name"),
     ("{ContainerInstanceId}", "ContainerInstanceId", "aws.ecs.container.instance.id"),
     ("{TaskDefinitionFamily}", "TaskDefinitionFamily", "aws.ecs.task.family"),
+    ("{JobName}", "JobName", "job"),
 ];
 
 const UNDEFINED: &str = "undefined";

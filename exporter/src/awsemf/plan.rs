@@ -69,8 +69,8 @@ pub(crate) struct EventPlan {
 pub(crate) struct Directive {
     /// Which selection it stands for; the order of measurement objects in the document.
     pub(crate) order: Vec<u32>,
-    /// `[["a"],["a","b"]]`
-    pub(crate) dimensions: Box<[u8]>,
+    /// `[["a"],["a","b"]]`; several when each declaration has a measurement object of its own.
+    pub(crate) dimensions: Vec<Box<[u8]>>,
 }
 
 /// The caches.
@@ -162,7 +162,8 @@ impl Plans {
             return known;
         }
         let scope = names.text(wanted.scope).to_owned();
-        let mut labels = labels::labels(settings, wanted.resource, &scope, wanted.tables, wanted.attributes);
+        let mut labels =
+            labels::labels(settings, wanted.resource, &scope, wanted.tables, wanted.attributes, wanted.kind);
         // Names are resolved before the quantile joins, from the point's own labels.
         let destination = self.destinations.get(settings, wanted.resource, &labels);
         if let Some((_, text)) = quantile {

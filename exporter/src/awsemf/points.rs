@@ -47,10 +47,17 @@ impl Translator {
                 NumberValue::Double(_) => Err(Reason::NotFinite),
                 NumberValue::None => Ok(0.0),
             };
-            let result = value.and_then(|value| {
-                let at = self.locate(batch, point, marks.of(index), now);
-                self.number(batch, point, at, value, now)
-            });
+            let result = match (self.lookup.metrics[point.metric as usize].refusal, value) {
+                (Some(reason), _) => Err(reason),
+                (None, Ok(value)) => {
+                    let at = self.locate(batch, point, marks.of(index), now);
+                    self.number(batch, point, at, value, now)
+                }
+                (None, Err(reason)) => {
+                    self.forget(batch, point, now);
+                    Err(reason)
+                }
+            };
             self.drops.add_result(result);
         }
     }
@@ -72,7 +79,8 @@ impl Translator {
 
     pub(crate) fn read_histograms(&mut self, batch: &Batch, marks: &Marks<'_>, now: Now) {
         for (index, point) in batch.histograms.iter().enumerate() {
-            let result = valid(point, [point.sum, point.min, point.max]).and_then(|()| {
+            let taken = self.taken(point);
+            let result = taken.and_then(|()| valid(point, [point.sum, point.min, point.max])).and_then(|()| {
                 let at = self.locate(batch, point, marks.of(index), now);
                 self.histogram(batch, point, at, now)
             });
@@ -92,7 +100,8 @@ impl Translator {
 
     pub(crate) fn read_exponentials(&mut self, batch: &Batch, marks: &Marks<'_>, now: Now) {
         for (index, point) in batch.exponentials.iter().enumerate() {
-            let result = valid(point, [point.sum, point.min, point.max]).and_then(|()| {
+            let taken = self.taken(point);
+            let result = taken.and_then(|()| valid(point, [point.sum, point.min, point.max])).and_then(|()| {
                 let at = self.locate(batch, point, marks.of(index), now);
                 self.exponential(batch, point, at, now)
             });
@@ -136,6 +145,11 @@ impl Translator {
     pub(crate) fn read_summaries(&mut self, batch: &Batch, marks: &Marks<'_>, now: Now) {
         for (index, point) in batch.summaries.iter().enumerate() {
             let quantiles = point.quantiles.of(&batch.quantiles);
+            if self.settings.is_agent() {
+                let result = self.taken(point).and_then(|()| self.parts_of_summary(batch, point, marks.of(index), now));
+                self.drops.add_result(result);
+                continue;
+            }
             let values = quantiles.iter().flat_map(|q| [Some(q.quantile), Some(q.value)]);
             let result = valid(point, values.chain([Some(point.sum)])).and_then(|()| {
                 let at = self.locate(batch, point, marks.of(index), now);
@@ -170,6 +184,59 @@ impl Translator {
             self.push(batch, point, at, at.metric.field, 0, part, Some(quantile.quantile), value);
         }
         Ok(())
+    }
+
+    /// A summary as the CloudWatch agent sees it: sum, count and each quantile are values of their own, so that one
+    /// that is NaN costs itself only.
+    fn parts_of_summary(
+        &mut self,
+        batch: &Batch,
+        point: &SummaryPoint,
+        mark: Option<SelectionId>,
+        now: Now,
+    ) -> Result<(), Reason> {
+        if point.is_stale() {
+            self.forget(batch, point, now);
+            return Err(Reason::NoRecordedValue);
+        }
+        let at = self.locate(batch, point, mark, now);
+        let totals = Totals { count: point.count, sum: point.sum };
+        let totals = if !point.sum.is_finite() {
+            self.forget(batch, point, now);
+            Err(Reason::NotFinite)
+        } else if at.metric.detailed.is_some() {
+            self.difference(at, point.start_unix_nano, totals, now)
+        } else {
+            Err(Reason::NotFinite)
+        };
+        // The point is counted with the first of its rows.
+        let mut points = 1;
+        if let (Ok(totals), Some((sum, count))) = (&totals, at.metric.detailed) {
+            self.push(batch, point, at, sum, points, 0, None, RowValue::Number(totals.sum));
+            self.push(batch, point, at, count, 0, 0, None, RowValue::Count(totals.count));
+            points = 0;
+        }
+        for quantile in point.quantiles.of(&batch.quantiles).iter().filter(|quantile| quantile.value.is_finite()) {
+            let value = RowValue::Number(quantile.value);
+            self.push(batch, point, at, at.metric.field, points, 0, Some(quantile.quantile), value);
+            points = 0;
+        }
+        if points == 0 { Ok(()) } else { totals.map(drop) }
+    }
+
+    /// Whether points of this metric are taken.
+    fn taken(&self, point: &impl Point) -> Result<(), Reason> {
+        self.lookup.metrics[point.metric() as usize].refusal.map_or(Ok(()), Err)
+    }
+
+    /// In the agent's layout a gap ends a series of differences: what comes next is compared with nothing.
+    fn forget(&mut self, batch: &Batch, point: &impl Point, now: Now) {
+        if self.settings.is_agent() {
+            let at = self.locate(batch, point, None, now);
+            let key = SeriesKey { series: self.lookup.slots[at.slot].uid, metric: at.metric.name };
+            self.sums.forget(key);
+            self.totals.forget(key);
+        }
     }
 
     /// The difference of count and sum to the point before.
@@ -212,15 +279,16 @@ impl Translator {
     ) {
         let slot = self.lookup.slots[at.slot];
         let group = match slot.group {
-            Some((time_ms, group)) if part == 0 && time_ms == at.time_ms => group,
+            Some((time_ms, group)) if part == 0 && quantile.is_none() && time_ms == at.time_ms => group,
             _ => {
                 let wanted = self.lookup.reference(&batch.tables, &at.metric, point.attrs());
+                let quantile_is_none = quantile.is_none();
                 let text = quantile.map(quantile_text);
                 let quantile = quantile.map(f64::to_bits).zip(text.as_deref());
                 let caches = &mut self.caches;
                 let event = caches.plans.event(slot.series, &wanted, quantile, &self.settings, &mut caches.names);
                 let group = self.rows.group(event, at.time_ms, part, slot.prometheus);
-                if part == 0 {
+                if part == 0 && quantile_is_none {
                     self.lookup.slots[at.slot].group = Some((at.time_ms, group));
                 }
                 group

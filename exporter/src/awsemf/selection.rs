@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use processor::metric_declaration::{DimensionSet, MaskId, SelectorMemo, marked_dimension_sets, undeclared};
+use processor::metric_declaration::{
+    DeclarationMask, DimensionSet, MaskId, SelectorMemo, marked_dimension_sets, undeclared,
+};
 use proto::{Selection, Tables};
 
 use super::config::TranslationSettings;
@@ -121,30 +123,42 @@ impl Selections {
     ) -> u32 {
         let labels: Vec<&str> = plan.labels.iter().map(|(name, _)| names.text(*name)).collect();
         let (order, sets) = if selection == SelectionId::ALL {
-            (Vec::new(), undeclared(&labels, settings.rollup))
+            (Vec::new(), vec![undeclared(&labels, settings.rollup)])
         } else if selection.0 >= MARKS {
             let Some(mark) = (selection.0 & !MARKS).checked_sub(1) else { return UNMATCHED };
-            (vec![mark], marked_dimension_sets(&self.marks[mark as usize], &labels, settings.rollup))
+            (vec![mark], vec![marked_dimension_sets(&self.marks[mark as usize], &labels, settings.rollup)])
         } else {
             let selected = self.memo.mask(MaskId(selection.0 - 1)).and(&plan.accepted);
             if selected.is_empty() {
                 return UNMATCHED;
             }
-            let sets = settings.declarations.dimension_sets(&selected, &labels, settings.rollup);
+            let of =
+                |selected: &DeclarationMask| settings.declarations.dimension_sets(selected, &labels, settings.rollup);
+            let sets = match settings.dedup {
+                true => vec![of(&selected)],
+                false => selected.iter().map(|index| of(&std::iter::once(index).collect())).collect(),
+            };
             (selected.iter().map(|index| index as u32).collect(), sets)
         };
         if let Some(same) = plan.directives.iter().position(|directive| directive.order == order) {
             return same as u32;
         }
-        self.too_long += u64::from(sets.too_long);
-        if sets.sets.is_empty() {
+        self.too_long += sets.iter().map(|sets| u64::from(sets.too_long)).sum::<u64>();
+        let dimensions: Vec<Box<[u8]>> = sets
+            .iter()
+            .filter(|sets| !sets.sets.is_empty())
+            .map(|sets| {
+                let mut text = Vec::new();
+                push_all(&mut text, b"[]", &sets.sets, |out, set| {
+                    push_all(out, b"[]", set, |out, name| push_string(out, name));
+                });
+                text.into_boxed_slice()
+            })
+            .collect();
+        if dimensions.is_empty() {
             return NOWHERE;
         }
-        let mut dimensions = Vec::new();
-        push_all(&mut dimensions, b"[]", &sets.sets, |out, set| {
-            push_all(out, b"[]", set, |out, name| push_string(out, name));
-        });
-        plan.directives.push(Directive { order, dimensions: dimensions.into_boxed_slice() });
+        plan.directives.push(Directive { order, dimensions });
         plan.directives.len() as u32 - 1
     }
 }

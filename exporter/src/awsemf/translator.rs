@@ -55,6 +55,8 @@ pub struct Translator {
 impl Translator {
     /// A translator for the exporter of this id. `too_long_sets` counts dimension sets that are left out.
     pub fn new(settings: Arc<TranslationSettings>, exporter: &str, too_long_sets: Counter) -> Translator {
+        // The CloudWatch agent's rule for equal times is to take the second value raw, which ours drops.
+        let strict = settings.is_agent();
         let default_stream: Arc<str> = format!("otel-stream-{}", uuid::Uuid::new_v4()).into();
         Translator {
             settings,
@@ -62,8 +64,8 @@ impl Translator {
             caches: Caches::new(default_stream.clone()),
             lookup: Lookup::default(),
             rows: Rows::default(),
-            sums: Deltas::new(MAX_SERIES),
-            totals: Deltas::new(MAX_SERIES),
+            sums: Deltas::new(MAX_SERIES).strict(strict),
+            totals: Deltas::new(MAX_SERIES).strict(strict),
             buckets: Deltas::new(MAX_SERIES / 10),
             bucket_difference: BucketDifference::default(),
             drops: Drops::default(),
@@ -96,6 +98,7 @@ impl Translator {
         self.read(batch, now);
         self.caches.names.settle();
         self.rows.arrange(&self.caches.fields, &self.caches.names);
+        self.explain_unsupported(now);
         let mut kept = 0;
         for group in 0..self.rows.groups() {
             kept += self.write_group(group, now, sink);
@@ -114,6 +117,19 @@ impl Translator {
         Encoded { kept, dropped: self.drops.counts() }
     }
 
+    /// Says at most once a minute that metrics are left out for their type.
+    fn explain_unsupported(&mut self, now: Now) {
+        let points = self.drops.of(Reason::UnsupportedType);
+        if points > 0 && self.quiet.may_say(Notice::UnsupportedType, now.seconds) {
+            tracing::info!(
+                exporter = %self.exporter,
+                points,
+                "Drop Prometheus metrics with unsupported types. Only Gauge, Counter and Summary are supported. \
+                 They are counted as dropped with reason unsupported_type"
+            );
+        }
+    }
+
     fn expire(&mut self, now: Now) {
         if self.caches.is_full() {
             if self.quiet.may_say(Notice::CacheFull, now.seconds) {
@@ -123,9 +139,10 @@ impl Translator {
                      all caches start over, cumulative series lose a value"
                 );
             }
+            let strict = self.settings.is_agent();
             self.caches = Caches::new(self.default_stream.clone());
-            self.sums = Deltas::new(MAX_SERIES);
-            self.totals = Deltas::new(MAX_SERIES);
+            self.sums = Deltas::new(MAX_SERIES).strict(strict);
+            self.totals = Deltas::new(MAX_SERIES).strict(strict);
             self.buckets = Deltas::new(MAX_SERIES / 10);
         }
         self.caches.plans.expire(now.seconds);
@@ -234,12 +251,13 @@ impl Translator {
             .sort_unstable_by(|a, b| plan.directives[*a as usize].order.cmp(&plan.directives[*b as usize].order));
         let document = Document {
             version: self.settings.version,
+            layout: self.settings.layout,
             names: &caches.names,
             fields: &caches.fields,
             plan,
             rows: &self.rows,
             time_ms: group.time_ms,
-            prometheus: group.prometheus,
+            prometheus: group.prometheus && !self.settings.is_agent(),
         };
         self.document.clear();
         document.push(&mut self.document, rows, &self.directives);

@@ -1,5 +1,6 @@
 //! Tests of the whole translation: configuration and OTLP/JSON in, events out.
 
+mod agent_layout;
 mod canon;
 mod conformance;
 mod limits;
