@@ -82,6 +82,7 @@ pub(crate) struct Plans {
     destinations: Destinations,
     next_uid: u64,
     hand: u32,
+    pub(crate) limit: usize,
 }
 
 /// What a series is looked up by.
@@ -104,6 +105,7 @@ impl Plans {
             destinations: Destinations::new(default_stream),
             next_uid: 0,
             hand: 0,
+            limit: MAX_PLANS,
         }
     }
 
@@ -181,13 +183,13 @@ impl Plans {
     /// Forgets plans that were not used for long, and some more when there are too many. Not within a batch: the
     /// batch refers to plans by index.
     pub(crate) fn expire(&mut self, now_s: u32) {
-        let over = self.series.len() > MAX_PLANS;
+        let over = self.series.len() > self.limit;
         let look = if over { self.series.slots() } else { LOOK_PER_BATCH.min(self.series.slots()) };
         for _ in 0..look {
             self.hand = if self.hand + 1 < self.series.slots() { self.hand + 1 } else { 0 };
             let idle = |plan: &SeriesPlan| now_s.saturating_sub(plan.seen_s);
             let Some(idle_s) = self.series.get(self.hand).map(idle) else { continue };
-            let crowded = over && self.series.len() > MAX_PLANS * 9 / 10;
+            let crowded = over && self.series.len() > self.limit * 9 / 10;
             if idle_s >= FORGET_AFTER_S || crowded {
                 self.forget(self.hand);
             }
