@@ -9,6 +9,7 @@ pub mod awsemf;
 pub mod cloudwatch;
 pub mod debug;
 pub mod file;
+pub mod otlp;
 pub mod sender;
 
 use std::borrow::Cow;
@@ -109,4 +110,5 @@ pub struct ExporterFactory {
 }
 
 /// The exporters of this binary.
-pub static FACTORIES: &[&ExporterFactory] = &[&awsemf::FACTORY, &debug::FACTORY, &file::FACTORY];
+pub static FACTORIES: &[&ExporterFactory] =
+    &[&awsemf::FACTORY, &debug::FACTORY, &file::FACTORY, &otlp::FACTORY, &otlp::HTTP_FACTORY];

@@ -1,0 +1,79 @@
+//! Settings of the OTLP exporters and their compression; the exchange itself is tested against the fake peer.
+
+use super::*;
+
+fn check(factory: &ExporterFactory, text: &str, expected: &[&str]) {
+    let (node, _) = ::config::parse_yaml("test.yaml", text);
+    let (exporter, found) = (factory.build)(&node.unwrap(), &BuildContext::for_test("otlp"));
+    let problems: String = found.iter().map(|d| format!("{d}\n")).collect();
+    assert_eq!(exporter.is_some(), !has_errors(&found));
+    assert_eq!(expected.is_empty(), problems.is_empty(), "{problems}");
+    for text in expected {
+        assert!(problems.contains(text), "{text:?} is missing in\n{problems}");
+    }
+}
+
+#[test]
+fn minimal_sections_are_valid() {
+    check(&FACTORY, "endpoint: collector:4317", &[]);
+    check(
+        &FACTORY,
+        "{endpoint: \"http://c:4317\", tls: {insecure: true}, compression: zstd, keepalive: {time: 30s}}",
+        &[],
+    );
+    check(&HTTP_FACTORY, "endpoint: https://c:4318", &[]);
+    check(
+        &HTTP_FACTORY,
+        "{metrics_endpoint: \"https://c/x\", encoding: json, compression: none, headers: {a: b}}",
+        &[],
+    );
+    check(&HTTP_FACTORY, "{endpoint: \"https://c:4318\", compression: gzip, compression_params: {level: 9}}", &[]);
+}
+
+#[test]
+fn every_problem_is_named() {
+    check(&FACTORY, "{}", &["requires a non-empty endpoint"]);
+    check(&HTTP_FACTORY, "{}", &["at least one endpoint must be specified"]);
+    check(
+        &HTTP_FACTORY,
+        "{endpoint: \"c:4318\", encoding: xml, compression: rar, auth: {authenticator: nobody}, traces_endpoint: \"http://x\",
+          timeout: -1s, tls: {server_name_override: x}, cookies: {enabled: true}}",
+        &[
+            "endpoint \"c:4318\" is not an HTTP URL",
+            "encoding \"xml\" does not exist",
+            "unsupported compression type \"rar\"",
+            "no extension \"nobody\" offers client credentials",
+            "traces_endpoint has no effect",
+            "timeout must not be negative",
+            "server_name_override is not available",
+            "cookies",
+        ],
+    );
+    check(
+        &FACTORY,
+        "{endpoint: \"c:1\", compression: lz4, balancer_name: magic, auth: {authenticator: sigv4auth}}",
+        &["unsupported compression type \"lz4\"", "invalid balancer_name", "sigv4auth signs HTTP requests only"],
+    );
+}
+
+#[test]
+fn compressed_bodies_come_back() {
+    use std::io::Read;
+    let body = b"otlp ".repeat(1000);
+    let packed = |name| Compression::http(name, 0).unwrap().compress(&body).unwrap();
+    let read = |mut reader: Box<dyn Read>| {
+        let mut out = Vec::new();
+        reader.read_to_end(&mut out).unwrap();
+        out
+    };
+    let gzip = packed("gzip");
+    assert!(gzip.len() < 200);
+    assert_eq!(read(Box::new(flate2::read::GzDecoder::new(std::io::Cursor::new(gzip)))), body);
+    for name in ["zlib", "deflate"] {
+        assert_eq!(read(Box::new(flate2::read::ZlibDecoder::new(std::io::Cursor::new(packed(name))))), body);
+    }
+    assert_eq!(zstd::bulk::decompress(&packed("zstd"), 1 << 20).unwrap(), body);
+    assert_eq!(snap::raw::Decoder::new().decompress_vec(&packed("snappy")).unwrap(), body);
+    assert_eq!(read(Box::new(snap::read::FrameDecoder::new(std::io::Cursor::new(packed("x-snappy-framed"))))), body);
+    assert_eq!(read(Box::new(lz4_flex::frame::FrameDecoder::new(std::io::Cursor::new(packed("lz4"))))), body);
+}
