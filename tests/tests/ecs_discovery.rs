@@ -1,4 +1,5 @@
 //! ECS discovery's whole loop against the scripted AWS: signatures, paging, caches, failures, hand-over and file.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
