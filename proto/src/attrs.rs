@@ -104,6 +104,14 @@ impl Default for Attrs {
 }
 
 impl Attrs {
+    /// Makes room for this many more sets with this many pairs together.
+    pub fn reserve(&mut self, sets: usize, pairs: usize) {
+        self.pairs.reserve(pairs);
+        self.sets.reserve(sets);
+        let (all, sets_now) = (&self.pairs, &self.sets);
+        self.set_index.reserve(sets, |&i| process_hasher().hash_one(slice(all, sets_now, i)));
+    }
+
     /// Interns a Bool, Int, Double or Empty value.
     pub fn scalar(&mut self, kind: ValueKind, bits: u64, text: SymbolId) -> ValueId {
         self.intern_typed(kind, bits, &[], text)

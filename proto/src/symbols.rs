@@ -36,6 +36,15 @@ impl Default for Symbols {
 }
 
 impl Symbols {
+    /// Makes room for this many more strings of this many bytes together.
+    pub fn reserve(&mut self, strings: usize, bytes: usize) {
+        self.text.reserve(bytes);
+        self.ends.reserve(strings);
+        self.hashes.reserve(strings);
+        let hashes = &self.hashes;
+        self.index.reserve(strings, |&i| hashes[i as usize]);
+    }
+
     /// Id of `text`, stored if it is new. The arena holds at most 4 GiB; inputs are limited far below.
     pub fn intern(&mut self, text: &str) -> SymbolId {
         let hash = hash_bytes(text.as_bytes());

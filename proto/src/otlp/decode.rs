@@ -22,6 +22,7 @@ pub fn decode(body: Bytes, limits: &DecodeLimits) -> Result<Batch, DecodeError> 
         return Err(DecodeError::Limit { what: "bytes", limit });
     }
     let mut decoder = Decoder::new(limits);
+    decoder.reserve(body.len());
     decoder.request(Reader::new(&body, limits.nesting))?;
     let mut batch = decoder.batch;
     batch.tables = decoder.tables.into();
@@ -67,6 +68,16 @@ impl<'a> Decoder<'a> {
             last_run: 0,
             items: 0,
         }
+    }
+
+    /// Room for what a body of this length usually brings, so that the tables do not grow step by step.
+    fn reserve(&mut self, body_bytes: usize) {
+        let series = (body_bytes / 512).clamp(4, 512);
+        self.tables.symbols.reserve(series, 16 * series);
+        self.tables.attrs.reserve(series, 4 * series);
+        self.tables.metrics.reserve(series / 4);
+        self.runs.reserve(series);
+        self.run_index = HashTable::with_capacity(series);
     }
 
     fn request(&mut self, mut reader: Reader) -> Result<(), DecodeError> {

@@ -4,6 +4,7 @@ use super::decode::Decoder;
 use super::error::DecodeError;
 use super::wire::{Field, Reader};
 use crate::attrs::AttrSetId;
+use crate::batch::Batch;
 use crate::points::{
     Exemplar, ExponentialBuckets, ExponentialPoint, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32,
     SummaryPoint,
@@ -51,6 +52,7 @@ impl Decoder<'_> {
         }
         let attrs = attributes.finish(self, message, 7)?;
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
+        self.grow(|batch| &mut batch.numbers, message);
         self.batch.numbers.push(NumberPoint {
             metric,
             attrs,
@@ -90,6 +92,7 @@ impl Decoder<'_> {
         let bounds = range(first_bound, self.batch.bounds.len());
         let counts = range(first_count, self.batch.counts.len());
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
+        self.grow(|batch| &mut batch.histograms, message);
         self.batch.histograms.push(HistogramPoint {
             metric,
             attrs,
@@ -164,6 +167,7 @@ impl Decoder<'_> {
         (point.positive, point.negative) = (positive, negative);
         point.attrs = attributes.finish(self, message, 1)?;
         point.exemplars = range(first_exemplar, self.batch.exemplars.len());
+        self.grow(|batch| &mut batch.exponentials, message);
         self.batch.exponentials.push(point);
         Ok(())
     }
@@ -190,6 +194,7 @@ impl Decoder<'_> {
         }
         let attrs = attributes.finish(self, message, 7)?;
         let quantiles = range(first_quantile, self.batch.quantiles.len());
+        self.grow(|batch| &mut batch.summaries, message);
         self.batch.summaries.push(SummaryPoint {
             metric,
             attrs,
@@ -201,6 +206,16 @@ impl Decoder<'_> {
             flags,
         });
         Ok(())
+    }
+
+    /// Makes room in a column: at first for a quarter of the points of this size that fit in the rest of the
+    /// body, since other kinds may follow.
+    fn grow<P>(&mut self, column: impl Fn(&mut Batch) -> &mut Vec<P>, point: Reader) {
+        let column = column(&mut self.batch);
+        if column.len() == column.capacity() {
+            let more = point.body_after() / (point.rest().len() + 2);
+            column.reserve((more / 4).clamp(1, 1024));
+        }
     }
 
     /// Reads one `Buckets` message at the end of the counts; the offset of an earlier one stays unless given again.

@@ -66,6 +66,11 @@ impl<'a> Reader<'a> {
         self.pos += len;
     }
 
+    /// Number of bytes of the body from the current position on.
+    pub(super) fn body_after(&self) -> usize {
+        self.body.len() - self.pos
+    }
+
     /// Bytes left in this message.
     pub(super) fn rest(&self) -> &'a [u8] {
         &self.body[self.pos..self.end]

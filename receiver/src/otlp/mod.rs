@@ -8,6 +8,7 @@ mod grpc;
 mod http;
 mod inflate;
 mod listen;
+mod pings;
 mod server;
 mod sink;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use self::config::{Config, Grpc, Http};
 use self::grpc::GrpcHandler;
 use self::http::HttpHandler;
 use self::listen::Listener;
+use self::pings::PingPolicy;
 use self::server::{Limits, serve};
 use self::sink::Sink;
 use self::tls::Tls;
@@ -149,6 +151,10 @@ fn grpc_limits(config: &Grpc) -> Limits {
         max_age_grace: positive(server.max_connection_age_grace),
         ping_after: Some(positive(server.time).unwrap_or(Duration::from_secs(7200))),
         ping_timeout: positive(server.timeout),
+        pings: keepalive.and_then(|k| k.enforcement_policy.as_ref()).map(|policy| PingPolicy {
+            min_time: policy.min_time.to_std(),
+            permit_without_stream: policy.permit_without_stream,
+        }),
         ..Limits::default()
     }
 }

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::body::Reply;
 use super::listen::{Listener, Socket};
+use super::pings::{PingPolicy, PingWatch, Pings};
 use super::tls::Tls;
 
 /// Answers requests.
@@ -62,10 +63,13 @@ pub(super) struct Limits {
     pub(super) ping_timeout: Option<Duration>,
     pub(super) header_timeout: Option<Duration>,
     pub(super) close_after_request: bool,
+    pub(super) pings: Option<PingPolicy>,
 }
 
 /// How long requests in progress may take after the stop.
 const DRAIN: Duration = Duration::from_secs(30);
+/// For telling a client that its connection is closed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// For a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Larger frames than the protocol's default save work on large messages.
@@ -151,9 +155,12 @@ impl<H: Handler> Connection<H> {
 
     async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, http2: bool) {
         let (active, changes) = watch::channel(0usize);
+        let pings = self.limits.pings.clone().map(|policy| Arc::new(Pings::new(policy)));
+        let stream = PingWatch::new(stream, pings.clone());
         let handler = self.handler.clone();
+        let counted = pings.clone();
         let service = service_fn(move |request| {
-            let running = Running::new(active.clone());
+            let running = Running::new(active.clone(), counted.clone());
             let answer = handler.clone().handle(request);
             async move {
                 let answer = answer.await;
@@ -165,9 +172,10 @@ impl<H: Handler> Connection<H> {
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let started = Instant::now();
         let age = self.limits.max_age.map(|age| started + jittered(age));
-        let mut idle = pin!(idle(changes, self.limits.max_idle));
-        let (mut closing, mut deadline) = (false, None);
-        let mut stopped = false;
+        let mut unused = pin!(idle(changes.clone(), self.limits.max_idle));
+        // Once closing, a peer that does not confirm the end is not waited for.
+        let mut finished = pin!(idle(changes, Some(LAST_WORDS)));
+        let (mut closing, mut stopped, mut deadline) = (false, false, None);
         loop {
             tokio::select! {
                 done = connection.as_mut() => {
@@ -177,19 +185,22 @@ impl<H: Handler> Connection<H> {
                     return;
                 }
                 () = self.stop.cancelled(), if !stopped => {
-                    (closing, stopped) = (true, true);
+                    stopped = true;
                     deadline = Some(Instant::now() + DRAIN);
                 }
                 () = until(age), if !closing && age.is_some() => {
-                    closing = true;
                     deadline = self.limits.max_age_grace.map(|grace| Instant::now() + grace);
                 }
-                () = idle.as_mut(), if !closing => closing = true,
+                () = unused.as_mut(), if !closing => {}
+                () = too_many(pings.as_deref()), if !closing => {
+                    tracing::debug!("connection closed: the client pings more often than the keepalive policy permits");
+                    deadline = Some(Instant::now() + LAST_WORDS);
+                }
+                () = finished.as_mut(), if closing => return,
                 () = until(deadline), if deadline.is_some() => return,
             }
-            if closing {
-                connection.as_mut().graceful_shutdown();
-            }
+            closing = true;
+            connection.as_mut().graceful_shutdown();
         }
     }
 
@@ -221,18 +232,34 @@ impl<H: Handler> Connection<H> {
 }
 
 /// Counts a request while it runs.
-struct Running(watch::Sender<usize>);
+struct Running {
+    active: watch::Sender<usize>,
+    pings: Option<Arc<Pings>>,
+}
 
 impl Running {
-    fn new(active: watch::Sender<usize>) -> Running {
+    fn new(active: watch::Sender<usize>, pings: Option<Arc<Pings>>) -> Running {
         active.send_modify(|n| *n += 1);
-        Running(active)
+        if let Some(pings) = &pings {
+            pings.request_started();
+        }
+        Running { active, pings }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.send_modify(|n| *n -= 1);
+        self.active.send_modify(|n| *n -= 1);
+        if let Some(pings) = &self.pings {
+            pings.request_ended();
+        }
+    }
+}
+
+async fn too_many(pings: Option<&Pings>) {
+    match pings {
+        Some(pings) => pings.too_many().await,
+        None => std::future::pending().await,
     }
 }
 

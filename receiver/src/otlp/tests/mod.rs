@@ -2,6 +2,8 @@
 
 mod grpc;
 mod http;
+mod lifetime;
+mod secure;
 mod settings;
 
 use std::net::TcpListener;
