@@ -166,8 +166,7 @@ impl HttpConfig {
         if level != 0 && !compression.takes_level(level) {
             found.push(self.compression_params.level.error("this compression does not have that level"));
         }
-        let mut defaults = SenderSettings::default();
-        defaults.timeout = Some(Duration::from_secs(30));
+        let defaults = SenderSettings { timeout: Some(Duration::from_secs(30)), ..SenderSettings::default() };
         let sending = self.common.sending(defaults, found);
         let mut transport = self.common.transport(url, false, context, found)?;
         transport.proxy = self.proxy_url.value.clone();
