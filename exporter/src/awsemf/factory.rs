@@ -51,8 +51,8 @@ fn cloudwatch_settings(config: &AwsEmfConfig, context: &BuildContext) -> CloudWa
         proxy_address: session.proxy_address.value.clone(),
         log_retention_days: *config.log_retention,
         tags: config.tags.as_ref().map(|tags| tags.value.clone()).unwrap_or_default(),
+        gzip: session.compression.as_str() == "gzip",
         user_agent: user_agent(&config.namespace, &config.log_group_name, context.version),
-        ..CloudWatchSettings::default()
     }
 }
 
@@ -143,6 +143,7 @@ max_retries: '3'
 imds_retries: 1
 endpoint: localhost:80
 timeout: -1s
+compression: zstd
 metric_declarations: [{dimensions: [[a]]}]
 metric_descriptors: [{metric_name: a, unit: count}]
 ";
@@ -161,6 +162,7 @@ metric_descriptors: [{metric_name: a, unit: count}]
             "unknown key \"imds_retries\"",
             "endpoint \"localhost:80\" is not an HTTP URL",
             "timeout must not be negative",
+            "compression \"zstd\" is not available for CloudWatch Logs",
             "no metric name selectors defined",
             "the only metric declaration is invalid",
             "CloudWatch has no unit \"count\" (did you mean \"Count\"?)",

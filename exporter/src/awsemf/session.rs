@@ -35,6 +35,8 @@ pub struct AwsSessionConfig {
     /// `sending_queue`, `retry_on_failure` and `timeout`. Here because a section can take in one other.
     #[serde(rename = "<inline sender>")]
     pub sender: SenderConfig,
+    /// Compression of request bodies, `none` or `gzip`.
+    pub compression: Spanned<String>,
 }
 
 impl Default for AwsSessionConfig {
@@ -52,6 +54,7 @@ impl Default for AwsSessionConfig {
             role_arn: Spanned::default(),
             external_id: Spanned::default(),
             sender: SenderConfig::default(),
+            compression: Spanned::built_in("none".to_owned()),
         }
     }
 }
@@ -71,6 +74,10 @@ impl AwsSessionConfig {
                     value.error(format!("{key} {:?} is not an HTTP URL", value.value)).help("write http://host:port"),
                 );
             }
+        }
+        if !matches!(self.compression.as_str(), "none" | "gzip" | "") {
+            let problem = format!("compression {:?} is not available for CloudWatch Logs", self.compression.value);
+            found.push(self.compression.error(problem).help("write none or gzip"));
         }
         if *self.local_mode {
             found.push(self.local_mode.warning("local_mode has no effect, as in the ADOT collector").help("remove it"));
