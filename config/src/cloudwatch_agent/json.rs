@@ -8,6 +8,11 @@ use crate::node::{Key, Node, Origin, Value};
 use crate::position::{Position, Source, Span};
 use crate::yaml::{MAX_DEPTH, MAX_NODES, MAX_SOURCE_BYTES};
 
+/// Keys of one object. The agent's own objects have a dozen.
+const MAX_KEYS: usize = 5_000;
+/// Problems of a text that are shown.
+const MAX_PROBLEMS: usize = 100;
+
 /// Reads a text. The tree is there next to errors when the rest of the text could be understood.
 pub(crate) fn parse(source: &Arc<Source>) -> Built<Node> {
     let at = source.start();
@@ -104,6 +109,13 @@ impl<'a> Parser<'a> {
                     let value = self.value()?;
                     self.path.pop();
                     last = Some(value.span.clone());
+                    if entries.len() == MAX_KEYS {
+                        return Err(self.fatal(
+                            &span,
+                            &format!("more than {MAX_KEYS} keys in an object"),
+                            "make it smaller",
+                        ));
+                    }
                     self.add(&mut entries, Key { name: name.into(), span }, value);
                 }
                 Some('/' | '#') => return Err(self.comment()),
@@ -331,6 +343,15 @@ impl<'a> Parser<'a> {
     }
 
     fn error(&mut self, span: &Span, message: &str, help: &str) {
+        match self.found.len() {
+            MAX_PROBLEMS => {
+                let text = format!("more than {MAX_PROBLEMS} problems, the rest is not shown");
+                self.found.push(Diagnostic::error(text).at(span));
+                return;
+            }
+            shown if shown > MAX_PROBLEMS => return,
+            _ => {}
+        }
         let text = format!("Under path : {} | Error : unable to parse json, error: {message}", self.shown_path());
         self.found.push(Diagnostic::error(text).at(span).help(help));
     }
@@ -367,6 +388,8 @@ fn number(word: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
@@ -411,6 +434,15 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_errors() {
+        assert_eq!(problems(&format!("[{}", ",".repeat(100_000))).len(), MAX_PROBLEMS + 1);
+        let keys: Vec<String> = (0..=MAX_KEYS).map(|key| format!("\"{key}\":0")).collect();
+        assert!(problems(&format!("{{{}}}", keys.join(",")))[0].contains("more than 5000 keys"));
+        let values = format!("[{}0]", "0,".repeat(MAX_NODES));
+        assert!(problems(&values)[0].contains("values"));
+    }
+
+    #[test]
     fn values_are_those_of_the_text() {
         let text = "\u{feff}{\"a\":[null,true,-1.5e3,12,\"\\u00e9\\ud83d\\ude00\\n\"], \"b\":{}}";
         let (node, found) = parse(&Source::new("c.json", text));
@@ -421,5 +453,46 @@ mod tests {
         assert_eq!(values, [Value::Null, Value::Bool(true), Value::Float(-1500.0), Value::Int(12), text]);
         assert_eq!(&*node.get("a").unwrap().elements()[3].path, "a[3]");
         assert_eq!(node.get("b").unwrap().value, Value::Map(Vec::new()));
+    }
+
+    /// JSON-like text: mostly well-formed pieces in any order.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"a\"",
+            "\"b\\n\"",
+            "\"\\u00e9\"",
+            "\"\\q\"",
+            "1",
+            "-0.5e3",
+            "01",
+            "true",
+            "null",
+            "x",
+            " ",
+            "\n",
+            "\"",
+            "'",
+            "//",
+            "é",
+        ]);
+        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_refused_exactly_when_it_is_no_json(text in pieces()) {
+            let (node, found) = parse(&Source::new("c.json", text.as_str()));
+            let is_json = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            prop_assert_eq!(!crate::has_errors(&found), is_json, "{:?}: {:?}", text, found);
+            prop_assert!(node.is_some() || !is_json);
+            let shown = crate::render(&found, false);
+            prop_assert_eq!(found.is_empty(), shown.is_empty());
+        }
     }
 }
