@@ -81,6 +81,8 @@ pub(crate) struct Plans {
     event_index: HashTable<u32>,
     destinations: Destinations,
     next_uid: u64,
+    /// Where the next series is expected.
+    expected: u32,
     hand: u32,
     pub(crate) limit: usize,
 }
@@ -104,6 +106,7 @@ impl Plans {
             event_index: HashTable::new(),
             destinations: Destinations::new(default_stream),
             next_uid: 0,
+            expected: 0,
             hand: 0,
             limit: MAX_PLANS,
         }
@@ -114,15 +117,20 @@ impl Plans {
         let content = wanted.tables.attrs.content_hash(wanted.attributes);
         let variant = u64::from(wanted.scope.number()) << 8 | wanted.kind as u64;
         let hash = mix(mix(wanted.resource.id, variant), content);
-        let found = self.series_index.find(hash, |index| {
-            let plan = self.series.at(*index);
+        let is = |plan: &SeriesPlan| {
             plan.hash == hash
                 && plan.resource.id == wanted.resource.id
                 && plan.scope == wanted.scope
                 && plan.kind == wanted.kind
                 && plan.attributes.is(wanted.tables, wanted.attributes)
-        });
-        if let Some(&index) = found {
+        };
+        // Batches repeat the order in which series first came.
+        let found = match self.series.get(self.expected) {
+            Some(plan) if is(plan) => Some(self.expected),
+            _ => self.series_index.find(hash, |index| is(self.series.at(*index))).copied(),
+        };
+        if let Some(index) = found {
+            self.expected = index + 1;
             self.series.at_mut(index).seen_s = now_s;
             return index;
         }
@@ -139,6 +147,7 @@ impl Plans {
         };
         self.next_uid += 1;
         let index = self.series.insert(plan);
+        self.expected = index + 1;
         let series = &self.series;
         self.series_index.insert_unique(hash, index, |index| series.at(*index).hash);
         index

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use proto::{AttrSetId, Tables};
+use proto::{AttrSetId, SymbolId, Tables, ValueId};
 
 /// The content of an attribute set in a form that can be kept and compared: pairs in the order they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,40 +26,36 @@ impl AttributeKey {
     /// Whether a set has this content, in any order.
     pub(crate) fn is(&self, tables: &Tables, set: AttrSetId) -> bool {
         let mut kept = Pairs(&self.0);
-        let same_order = tables.attrs.pairs(set).iter().all(|&(key, value)| {
-            kept.next() == Some((tables.attrs.kind(value) as u8, tables.str(key), tables.value_str(value)))
-        });
+        let given = |&(key, value): &(SymbolId, ValueId)| {
+            (tables.attrs.kind(value) as u8, tables.str(key).as_bytes(), tables.value_str(value).as_bytes())
+        };
+        let same_order = tables.attrs.pairs(set).iter().all(|pair| kept.next() == Some(given(pair)));
         if same_order {
             return kept.0.is_empty();
         }
         // Rare: a sender that gives the same attributes in changing order.
         let mut kept: Vec<_> = Pairs(&self.0).collect();
-        let mut given: Vec<_> = tables
-            .attrs
-            .pairs(set)
-            .iter()
-            .map(|&(key, value)| (tables.attrs.kind(value) as u8, tables.str(key), tables.value_str(value)))
-            .collect();
+        let mut given: Vec<_> = tables.attrs.pairs(set).iter().map(given).collect();
         kept.sort_unstable();
         given.sort_unstable();
         kept == given
     }
 }
 
-/// Reads an [`AttributeKey`]: kind, key, value text.
+/// Reads an [`AttributeKey`]: kind, key, value text; the texts as bytes, since they are only compared.
 struct Pairs<'a>(&'a [u8]);
 
 impl<'a> Pairs<'a> {
-    fn text(&mut self) -> Option<&'a str> {
+    fn text(&mut self) -> Option<&'a [u8]> {
         let (len, rest) = self.0.split_first_chunk::<4>()?;
         let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
         self.0 = rest;
-        std::str::from_utf8(text).ok()
+        Some(text)
     }
 }
 
 impl<'a> Iterator for Pairs<'a> {
-    type Item = (u8, &'a str, &'a str);
+    type Item = (u8, &'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
         let (kind, rest) = self.0.split_first()?;

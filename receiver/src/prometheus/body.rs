@@ -22,6 +22,9 @@ pub(crate) enum BodyError {
     Gzip(String),
 }
 
+/// Most bytes that an announced length makes room for; a longer page grows its buffer as it comes.
+const MAX_ANNOUNCED_BYTES: u64 = 4 << 20;
+
 /// Collects the chunks of one body.
 pub(crate) struct BodyReader {
     sink: Sink,
@@ -44,6 +47,14 @@ impl BodyReader {
         let limited = Limited { bytes: buffer, limit, is_full: false };
         BodyReader {
             sink: if is_gzip { Sink::Gzip(Box::new(MultiGzDecoder::new(limited))) } else { Sink::Plain(limited) },
+        }
+    }
+
+    /// Makes room for a body of this length on the wire, so that it need not be moved while it grows.
+    pub(crate) fn announce(&mut self, wire_bytes: u64) {
+        if let Sink::Plain(limited) = &mut self.sink {
+            let expected = wire_bytes.min(limited.limit).min(MAX_ANNOUNCED_BYTES);
+            limited.bytes.reserve_exact(usize::try_from(expected).unwrap_or(0));
         }
     }
 
@@ -177,6 +188,17 @@ mod tests {
         let packed = gzip(b"some text that is long enough");
         assert!(matches!(read(&[b"plain text"], true, 100), Err(BodyError::Gzip(_))));
         assert!(matches!(read(&[&packed[..packed.len() - 9]], true, 100), Err(BodyError::Gzip(_))));
+    }
+
+    #[test]
+    fn an_announced_length_makes_room_within_the_limits() {
+        for (announced, limit, expected) in
+            [(600_000, u64::MAX, 600_000), (600_000, 1000, 1000), (u64::MAX, u64::MAX, MAX_ANNOUNCED_BYTES)]
+        {
+            let mut reader = BodyReader::new(Vec::new(), false, limit);
+            reader.announce(announced);
+            assert_eq!(reader.finish().unwrap().capacity() as u64, expected);
+        }
     }
 
     #[test]

@@ -136,6 +136,9 @@ impl Fetcher {
         let is_gzip = header(CONTENT_ENCODING) == Some("gzip");
         let format = format_of(header(CONTENT_TYPE), self.fallback);
         let mut reader = BodyReader::new(self.buffers.take(), is_gzip, self.body_limit_bytes);
+        if let Some(length) = response.content_length() {
+            reader.announce(length);
+        }
         match read_to_end(response, &mut reader).await {
             Ok(()) => Ok(Page { body: reader.finish()?, format }),
             Err(error) => {
