@@ -19,6 +19,8 @@ mod tables;
 mod conformance;
 #[cfg(test)]
 mod size;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
