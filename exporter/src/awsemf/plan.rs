@@ -24,6 +24,8 @@ use super::slab::Slab;
 const MAX_PLANS: usize = 250_000;
 /// Slots looked at per batch for plans that are no longer used.
 const LOOK_PER_BATCH: u32 = 512;
+/// Quantiles of a detailed summary kept from batch to batch; real ones have a handful.
+const MAX_QUANTILES: usize = 256;
 /// Index of no event.
 pub(crate) const NO_EVENT: u32 = u32::MAX;
 
@@ -85,6 +87,8 @@ pub(crate) struct Plans {
     expected: u32,
     hand: u32,
     pub(crate) limit: usize,
+    /// Series whose quantiles are to be forgotten before the next batch.
+    too_many_quantiles: Vec<u32>,
 }
 
 /// What a series is looked up by.
@@ -109,6 +113,7 @@ impl Plans {
             expected: 0,
             hand: 0,
             limit: MAX_PLANS,
+            too_many_quantiles: Vec::new(),
         }
     }
 
@@ -184,7 +189,12 @@ impl Plans {
         let plan = self.series.at_mut(series);
         match quantile {
             None => plan.event = event,
-            Some((bits, _)) => plan.quantiles.push((bits, event)),
+            Some((bits, _)) => {
+                plan.quantiles.push((bits, event));
+                if plan.quantiles.len() == MAX_QUANTILES + 1 {
+                    self.too_many_quantiles.push(series);
+                }
+            }
         }
         event
     }
@@ -192,6 +202,11 @@ impl Plans {
     /// Forgets plans that were not used for long, and some more when there are too many. Not within a batch: the
     /// batch refers to plans by index.
     pub(crate) fn expire(&mut self, now_s: u32) {
+        for series in std::mem::take(&mut self.too_many_quantiles) {
+            for (_, event) in std::mem::take(&mut self.series.at_mut(series).quantiles) {
+                self.release(event);
+            }
+        }
         let over = self.series.len() > self.limit;
         let look = if over { self.series.slots() } else { LOOK_PER_BATCH.min(self.series.slots()) };
         for _ in 0..look {
@@ -210,16 +225,21 @@ impl Plans {
         if let Ok(entry) = self.series_index.find_entry(plan.hash, |known| *known == index) {
             entry.remove();
         }
-        let events = plan.quantiles.iter().map(|(_, event)| *event).chain([plan.event]);
+        let events = plan.quantiles.into_iter().map(|(_, event)| event).chain([plan.event]);
         for event in events.filter(|event| *event != NO_EVENT) {
-            let shared = self.events.at_mut(event);
-            shared.users -= 1;
-            if shared.users == 0 {
-                let hash = shared.identity.0;
-                self.events.take(event);
-                if let Ok(entry) = self.event_index.find_entry(hash, |known| *known == event) {
-                    entry.remove();
-                }
+            self.release(event);
+        }
+    }
+
+    /// Forgets an event when this was its last user.
+    fn release(&mut self, event: u32) {
+        let shared = self.events.at_mut(event);
+        shared.users -= 1;
+        if shared.users == 0 {
+            let hash = shared.identity.0;
+            self.events.take(event);
+            if let Ok(entry) = self.event_index.find_entry(hash, |known| *known == event) {
+                entry.remove();
             }
         }
     }

@@ -240,3 +240,22 @@ fn label_sets_that_keep_coming_do_not_pile_up() {
     }
     assert_eq!((one.caches.plans.series.len(), one.caches.plans.events.len()), (0, 0));
 }
+
+#[test]
+fn quantiles_that_keep_changing_do_not_pile_up() {
+    let mut one = translator("{detailed_metrics: true}").unwrap();
+    let summary = |first: u32| {
+        let quantiles: Vec<String> =
+            (first..first + 100).map(|i| format!(r#"{{"quantile":0.{i:06},"value":1}}"#)).collect();
+        format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"m","summary":{{"dataPoints":[
+               {{"timeUnixNano":"5000000","count":"1","sum":1,"quantileValues":[{}]}}]}}}}]}}]}}]}}"#,
+            quantiles.join(",")
+        )
+    };
+    for round in 0..50 {
+        assert_eq!(super::events(&mut one, &summary(1 + round * 100)).0.len(), 102);
+        assert!(one.caches.plans.events.len() <= 1 + 256 + 100, "{}", one.caches.plans.events.len());
+    }
+    assert_eq!(super::events(&mut one, &summary(1)).0.len(), 102);
+}
