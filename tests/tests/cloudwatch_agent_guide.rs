@@ -49,8 +49,8 @@ fn popular(guide: &Guide) -> Vec<Value> {
 async fn wait_for_all_tasks(guide: &Guide) {
     wait_until("two events of each task", PATIENCE, || {
         let events = popular(guide);
-        let enough = |task: &&str| events.iter().filter(|event| event["TaskId"] == **task).count() >= 2;
-        ["ec2-1", "ec2-2", "fargate-1", "fargate-2"].iter().all(|task| enough(task)).then_some(())
+        let enough = |task: &str| events.iter().filter(|event| event["TaskId"] == *task).count() >= 2;
+        ["ec2-1", "ec2-2", "fargate-1", "fargate-2"].into_iter().all(enough).then_some(())
     })
     .await;
 }
