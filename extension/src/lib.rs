@@ -3,6 +3,7 @@
 
 pub mod ecs_observer;
 pub mod health_check;
+pub mod sigv4auth;
 
 use config::{Built, Node};
 use proto::auth::AuthOffer;
@@ -42,4 +43,4 @@ pub struct ExtensionFactory {
 
 /// The extensions of this binary.
 pub static FACTORIES: &[&ExtensionFactory] =
-    &[&ecs_observer::FACTORY, &ecs_observer::CLOUDWATCH_AGENT_FACTORY, &health_check::FACTORY];
+    &[&ecs_observer::FACTORY, &ecs_observer::CLOUDWATCH_AGENT_FACTORY, &health_check::FACTORY, &sigv4auth::FACTORY];
