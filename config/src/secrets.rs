@@ -8,6 +8,7 @@ const SECRET_WORDS: &[&str] = &[
     "password",
     "secret",
     "token",
+    "tokens",
     "credentials",
     "key_pem",
     "api_key",

@@ -1,6 +1,9 @@
 //! What stands beside the pipelines: the extension trait and the table of extensions this binary has.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod basicauth;
+pub mod bearertokenauth;
+mod constant_time;
 pub mod ecs_observer;
 pub mod health_check;
 pub mod sigv4auth;
@@ -42,5 +45,11 @@ pub struct ExtensionFactory {
 }
 
 /// The extensions of this binary.
-pub static FACTORIES: &[&ExtensionFactory] =
-    &[&ecs_observer::FACTORY, &ecs_observer::CLOUDWATCH_AGENT_FACTORY, &health_check::FACTORY, &sigv4auth::FACTORY];
+pub static FACTORIES: &[&ExtensionFactory] = &[
+    &basicauth::FACTORY,
+    &bearertokenauth::FACTORY,
+    &ecs_observer::FACTORY,
+    &ecs_observer::CLOUDWATCH_AGENT_FACTORY,
+    &health_check::FACTORY,
+    &sigv4auth::FACTORY,
+];

@@ -83,8 +83,6 @@ const TABLE: &[Absent] = &[
         "remove it; memory_limiter bounds memory",
     ),
     no(Section::Extensions, "oauth2client", NOT_ADOT, "use sigv4auth, or headers with a token"),
-    no(Section::Extensions, "basicauth", NOT_ADOT, "set the authorization header under headers"),
-    no(Section::Extensions, "bearertokenauth", NOT_ADOT, "set the authorization header under headers"),
     no(Section::Extensions, "docker_observer", NOT_ADOT, "use ecs_observer"),
     no(Section::Connectors, "forward", NOT_ADOT, "list the exporters in both pipelines"),
     no(Section::Connectors, "count", NOT_ADOT, "count in the application"),

@@ -1,0 +1,200 @@
+//! `bearertokenauth`: a token in a header, checked for receivers and added for exporters. Where it is used is the
+//! business of whoever names the extension.
+
+mod config;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use ::config::{Built, Node, Secret};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use proto::auth::{AuthOffer, ClientAuth, ServerAuth};
+use proto::{BoxFuture, BuildContext, Stop, Task};
+
+use crate::constant_time::same;
+use crate::{Extension, ExtensionFactory, Readiness};
+
+/// `bearertokenauth` in the table of extensions.
+pub static FACTORY: ExtensionFactory = ExtensionFactory { kind: "bearertokenauth", build };
+
+fn build(node: &Node, _: &BuildContext) -> Built<Box<dyn Extension>> {
+    let (config, found) = config::read(node);
+    let extension = config.and_then(|config| {
+        let header = HeaderName::try_from(config.header.as_str()).ok()?;
+        let values = match config.filename.is_empty() {
+            true => Values::Fixed(config.tokens().map(|token| config.value_of(token)).collect()),
+            false => Values::File(Mutex::default()),
+        };
+        Some(Box::new(BearerToken(Arc::new(Tokens { config, header, values }))) as Box<dyn Extension>)
+    });
+    (extension, found)
+}
+
+struct BearerToken(Arc<Tokens>);
+
+impl Extension for BearerToken {
+    fn auth(&self) -> AuthOffer {
+        AuthOffer { server: Some(self.0.clone()), client: Some(self.0.clone()) }
+    }
+
+    fn start(self: Box<Self>, _: Readiness, stop: Stop) -> BoxFuture<'static, Result<Task, String>> {
+        Box::pin(async move {
+            self.0.values()?;
+            Ok(Box::pin(async move {
+                stop.cancelled().await;
+                Ok(())
+            }) as Task)
+        })
+    }
+}
+
+struct Tokens {
+    config: config::Config,
+    header: HeaderName,
+    values: Values,
+}
+
+/// Whole header values; the first one is sent, any of them is accepted.
+enum Values {
+    Fixed(Vec<Secret>),
+    /// Read again when the file changes.
+    File(Mutex<Read>),
+}
+
+#[derive(Default)]
+struct Read {
+    changed: Option<(SystemTime, u64)>,
+    values: Vec<Secret>,
+}
+
+impl Tokens {
+    fn values(&self) -> Result<Vec<Secret>, String> {
+        let read = match &self.values {
+            Values::Fixed(values) => return Ok(values.clone()),
+            Values::File(read) => read,
+        };
+        let path = self.config.filename.as_str();
+        let failed = |e: std::io::Error| format!("cannot read the token file {path}: {e}");
+        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        let about = std::fs::metadata(path).map_err(failed)?;
+        let changed = Some((about.modified().map_err(failed)?, about.len()));
+        if read.changed != changed {
+            let text = std::fs::read_to_string(path).map_err(failed)?;
+            let tokens = text.lines().map(str::trim).filter(|token| !token.is_empty());
+            let values: Vec<_> = tokens.map(|token| self.config.value_of(token)).collect();
+            if values.is_empty() {
+                return Err(format!("no token in {path}"));
+            }
+            *read = Read { changed, values };
+        }
+        Ok(read.values.clone())
+    }
+}
+
+impl ServerAuth for Tokens {
+    fn authenticate(&self, headers: &HeaderMap) -> Result<(), String> {
+        let shown = headers.get(&self.header).filter(|value| !value.is_empty());
+        let Some(shown) = shown else {
+            return Err(format!("missing or empty authorization header: {}", self.config.header.as_str()));
+        };
+        let known = self.values()?;
+        // Every token is looked at, so that the time tells nothing.
+        let found = known.iter().fold(false, |found, value| found | same(value.expose().as_bytes(), shown.as_bytes()));
+        if found { Ok(()) } else { Err("provided authorization does not match expected scheme or token".to_owned()) }
+    }
+}
+
+impl ClientAuth for Tokens {
+    fn sign<'a>(
+        &'a self,
+        _: &'a Method,
+        _: &'a Uri,
+        headers: &'a mut HeaderMap,
+        _: &'a Bytes,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let values = self.values()?;
+            let first = values.first().ok_or("no token to send")?;
+            let mut value = HeaderValue::from_str(first.expose())
+                .map_err(|_| "the token has characters that a header cannot have".to_owned())?;
+            value.set_sensitive(true);
+            headers.insert(&self.header, value);
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(text: &str) -> Result<AuthOffer, String> {
+        let (node, _) = ::config::parse_yaml("test.yaml", text);
+        let (extension, found) = build(&node.unwrap(), &BuildContext::for_test("bearertokenauth"));
+        match found.first() {
+            Some(problem) => Err(problem.to_string()),
+            None => Ok(extension.unwrap().auth()),
+        }
+    }
+
+    fn check(offer: &AuthOffer, header: &str, value: &str) -> Result<(), String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::try_from(header).unwrap(), HeaderValue::from_str(value).unwrap());
+        offer.server.as_ref().unwrap().authenticate(&headers)
+    }
+
+    async fn sent(offer: &AuthOffer, header: &str) -> String {
+        let mut headers = HeaderMap::new();
+        let (uri, body) = (Uri::from_static("http://x/"), Bytes::new());
+        offer.client.as_ref().unwrap().sign(&Method::POST, &uri, &mut headers, &body).await.unwrap();
+        headers[header].to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_token_is_sent_and_checked_with_its_scheme() {
+        let one = offer("token: abc").unwrap();
+        assert_eq!(sent(&one, "authorization").await, "Bearer abc");
+        assert_eq!(check(&one, "authorization", "Bearer abc"), Ok(()));
+        for wrong in ["Bearer ab", "Bearer abcd", "abc", "bearer abc", "Basic abc"] {
+            assert!(check(&one, "authorization", wrong).unwrap_err().starts_with("provided authorization"), "{wrong}");
+        }
+        assert_eq!(
+            check(&one, "x-other", "Bearer abc"),
+            Err("missing or empty authorization header: Authorization".to_owned())
+        );
+        let many = offer("{header: X-Key, scheme: \"\", tokens: [a, b]}").unwrap();
+        assert_eq!(sent(&many, "x-key").await, "a");
+        assert_eq!((check(&many, "x-key", "b"), check(&many, "x-key", "c").is_err()), (Ok(()), true));
+    }
+
+    #[tokio::test]
+    async fn tokens_of_a_file_are_read_again_when_it_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens");
+        std::fs::write(&path, "one\n\n two \n").unwrap();
+        let file = offer(&format!("filename: {}", path.display())).unwrap();
+        assert_eq!(sent(&file, "authorization").await, "Bearer one");
+        assert_eq!(check(&file, "authorization", "Bearer two"), Ok(()));
+        assert!(check(&file, "authorization", "Bearer ").is_err());
+        std::fs::write(&path, "three").unwrap();
+        assert_eq!(check(&file, "authorization", "Bearer three"), Ok(()));
+        assert!(check(&file, "authorization", "Bearer one").is_err());
+        std::fs::remove_file(&path).unwrap();
+        assert!(check(&file, "authorization", "Bearer three").unwrap_err().starts_with("cannot read the token file"));
+    }
+
+    #[test]
+    fn each_wrong_setting_is_named() {
+        for (text, expected) in [
+            ("{}", "no bearer token provided"),
+            ("{token: a, tokens: [b]}", "token and tokens exclude each other"),
+            ("{token: a, filename: b}", "the tokens of the file are used"),
+            ("{token: a, header: \"x y\"}", "is not a header name"),
+            ("{tokens: [\"\"]}", "token is empty"),
+        ] {
+            let problem = offer(text).err().unwrap();
+            assert!(problem.contains(expected) && problem.starts_with("test.yaml:1:"), "{problem}");
+        }
+    }
+}
