@@ -31,9 +31,9 @@ pub fn is_secret_key(key: &str) -> bool {
         || key == "x-api-key"
 }
 
-/// Whether a whole map under this key holds secrets: HTTP headers.
+/// Whether a whole map under this key holds secrets: HTTP headers, lists of users.
 pub fn is_secret_map(key: &str) -> bool {
-    matches!(key, "headers" | "response_headers" | "proxy_connect_header" | "http_headers")
+    matches!(key, "headers" | "htpasswd" | "response_headers" | "proxy_connect_header" | "http_headers")
 }
 
 /// A line of YAML with the value of a secret key replaced.
@@ -85,6 +85,7 @@ mod tests {
             "password",
             "client_secret",
             "bearer_token",
+            "tokens",
             "credentials",
             "key_pem",
             "secret_key",
@@ -98,7 +99,7 @@ mod tests {
             "password_file",
             "username",
             "authenticator",
-            "tokens",
+            "tokenizer",
             "keys",
             "metric_declarations",
             "secretary",
@@ -106,6 +107,7 @@ mod tests {
         ] {
             assert!(!is_secret_key(key), "{key}");
         }
+        assert!(is_secret_map("headers") && is_secret_map("htpasswd") && !is_secret_map("client_auth"));
     }
 
     #[test]
