@@ -5,3 +5,4 @@
 mod http;
 mod scraping;
 mod support;
+mod tls;

@@ -8,6 +8,9 @@ mod job;
 mod protocol;
 mod refuse;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use config::{Built, Diagnostic, GoDuration, Node, Spanned, decode, decode_prometheus};
