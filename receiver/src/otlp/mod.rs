@@ -4,6 +4,7 @@
 mod body;
 pub mod config;
 mod cors;
+mod direct;
 mod grpc;
 mod http;
 mod inflate;
@@ -25,6 +26,8 @@ use proto::{BoxFuture, BuildContext, Next, Stop, Task};
 use tokio::task::JoinSet;
 
 use self::config::{Config, Grpc, Http};
+pub use self::direct::Direct;
+use self::direct::Service;
 use self::grpc::GrpcHandler;
 use self::http::HttpHandler;
 use self::listen::Listener;
@@ -44,6 +47,11 @@ struct OtlpReceiver {
 }
 
 fn build(node: &Node, context: &BuildContext) -> Built<Box<dyn Receiver>> {
+    let (receiver, found) = receiver(node, context);
+    (receiver.map(|receiver| Box::new(receiver) as Box<dyn Receiver>), found)
+}
+
+fn receiver(node: &Node, context: &BuildContext) -> Built<OtlpReceiver> {
     let (config, mut found) = config::read(node);
     let Some(Config { protocols }) = config else { return (None, found) };
     let protocols = protocols.value;
@@ -56,7 +64,7 @@ fn build(node: &Node, context: &BuildContext) -> Built<Box<dyn Receiver>> {
         let auth = with_auth(http.auth.as_ref().map(|auth| &auth.authenticator));
         (http, auth)
     });
-    (Some(Box::new(OtlpReceiver { context: context.clone(), grpc, http })), found)
+    (Some(OtlpReceiver { context: context.clone(), grpc, http }), found)
 }
 
 fn authenticator(
@@ -96,20 +104,13 @@ impl Receiver for OtlpReceiver {
                 }
                 None => None,
             };
-            if let (Some((config, auth)), Some((listener, tls))) = (&self.grpc, grpc) {
+            if let (Some((limits, handler)), Some((listener, tls))) = (self.grpc_service(&next), grpc) {
                 tracing::info!(receiver = %id, endpoint = %listener.address(), "Starting GRPC server");
-                let bytes = config.message_bytes();
-                let metadata = config.include_metadata;
-                let sink = Sink::new(next.clone(), &self.context, "grpc", bytes, metadata, auth.clone());
-                let handler = Arc::new(GrpcHandler::new(sink, bytes));
-                servers.spawn(serve(listener, tls, grpc_limits(config), handler, stop.clone()));
+                servers.spawn(serve(listener, tls, limits, handler, stop.clone()));
             }
-            if let (Some((config, auth)), Some((listener, tls))) = (&self.http, http) {
+            if let (Some((limits, handler)), Some((listener, tls))) = (self.http_service(&next), http) {
                 tracing::info!(receiver = %id, endpoint = %listener.address(), "Starting HTTP server");
-                let (bytes, metadata) = (config.body_bytes(), config.include_metadata);
-                let sink = Sink::new(next, &self.context, "http", bytes, metadata, auth.clone());
-                let handler = Arc::new(HttpHandler::new(config, sink));
-                servers.spawn(serve(listener, tls, http_limits(config), handler, stop));
+                servers.spawn(serve(listener, tls, limits, handler, stop));
             }
             tracing::info!(receiver = %id, "Metrics are received; traces and logs are answered with unimplemented");
             let task: Task = Box::pin(async move {
@@ -120,6 +121,22 @@ impl Receiver for OtlpReceiver {
             });
             Ok(task)
         })
+    }
+}
+
+impl OtlpReceiver {
+    fn grpc_service(&self, next: &Next) -> Option<Service<GrpcHandler>> {
+        let (config, auth) = self.grpc.as_ref()?;
+        let (bytes, metadata) = (config.message_bytes(), config.include_metadata);
+        let sink = Sink::new(next.clone(), &self.context, "grpc", bytes, metadata, auth.clone());
+        Some((Arc::new(grpc_limits(config)), Arc::new(GrpcHandler::new(sink, bytes))))
+    }
+
+    fn http_service(&self, next: &Next) -> Option<Service<HttpHandler>> {
+        let (config, auth) = self.http.as_ref()?;
+        let (bytes, metadata) = (config.body_bytes(), config.include_metadata);
+        let sink = Sink::new(next.clone(), &self.context, "http", bytes, metadata, auth.clone());
+        Some((Arc::new(http_limits(config)), Arc::new(HttpHandler::new(config, sink))))
     }
 }
 

@@ -81,12 +81,11 @@ const HEADER_LIST_BYTES: u32 = 64 << 10;
 pub(super) async fn serve<H: Handler>(
     listener: Listener,
     tls: Option<Arc<Tls>>,
-    limits: Limits,
+    limits: Arc<Limits>,
     handler: Arc<H>,
     stop: Stop,
 ) {
     let connections = TaskTracker::new();
-    let limits = Arc::new(limits);
     loop {
         let socket = tokio::select! {
             () = stop.cancelled() => break,
@@ -112,6 +111,17 @@ pub(super) async fn serve<H: Handler>(
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// Serves one connection that needs no TLS, until it ends.
+pub(super) async fn serve_stream<H: Handler>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    limits: Arc<Limits>,
+    handler: Arc<H>,
+    stop: Stop,
+) {
+    let http2 = limits.http2_only;
+    Connection { tls: None, limits, handler, stop }.buffered(stream, http2).await;
 }
 
 struct Connection<H> {
