@@ -31,7 +31,7 @@ pub struct AwsEmfConfig {
     /// Tags of created log groups.
     pub tags: Option<Spanned<BTreeMap<String, String>>>,
     /// `ZeroAndSingleDimensionRollup`, `SingleDimensionRollupOnly` or `NoDimensionRollup`.
-    pub dimension_rollup_option: Option<Spanned<String>>,
+    pub dimension_rollup_option: Spanned<String>,
     /// Labels whose text is JSON and is written as such.
     pub parse_json_encoded_attr_values: Vec<String>,
     /// Which metrics are published under which dimensions; none: all, under all labels.
@@ -93,7 +93,7 @@ impl Default for AwsEmfConfig {
             log_stream_name: String::new(),
             log_retention: Spanned::default(),
             tags: None,
-            dimension_rollup_option: None,
+            dimension_rollup_option: Spanned::default(),
             parse_json_encoded_attr_values: Vec::new(),
             metric_declarations: Vec::new(),
             metric_descriptors: Vec::new(),
@@ -186,8 +186,8 @@ impl AwsEmfConfig {
         found.extend(problems);
         let settings = declarations.map(|declarations| TranslationSettings {
             namespace: self.namespace.clone(),
-            group: Template::new(&self.log_group_name),
-            stream: Template::new(&self.log_stream_name),
+            group: Template::new(&self.log_group_name, layout),
+            stream: Template::new(&self.log_stream_name, layout),
             rollup,
             json_labels: self.parse_json_encoded_attr_values.clone(),
             declarations,
@@ -248,9 +248,11 @@ impl AwsEmfConfig {
     }
 
     fn rollup(&self, context: &BuildContext, found: &mut Vec<Diagnostic>) -> Rollup {
-        let Some(option) = &self.dimension_rollup_option else {
+        let option = &self.dimension_rollup_option;
+        // Nobody wrote the key. Written without a value it is an empty text, not the default.
+        if option.is_empty() && option.span.is_built_in() {
             return if context.gates.contains(NO_ROLLUP_GATE) { Rollup::None } else { Rollup::ZeroAndSingle };
-        };
+        }
         if let Some((_, rollup)) = ROLLUPS.iter().find(|(name, _)| *name == option.as_str()) {
             return *rollup;
         }

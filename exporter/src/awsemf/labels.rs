@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use processor::metric_declaration::SCOPE_LABEL;
 use proto::{AttrSetId, MetricKind, Tables};
 
-use super::config::{ResourceConversion, TranslationSettings};
+use super::config::TranslationSettings;
 use super::json::push_string;
 use super::layout;
 use super::resource::ResourceContext;
@@ -30,7 +30,7 @@ pub(crate) fn labels(
     for &(key, value) in tables.attrs.pairs(set) {
         labels.insert(tables.str(key).to_owned(), tables.value_str(value).to_owned());
     }
-    convert_resource(settings.resource_conversion, resource, &mut labels);
+    labels.extend(resource.converted().cloned());
     if settings.is_agent() {
         layout::add_labels(settings, resource, kind, &mut labels);
         return labels;
@@ -44,18 +44,6 @@ pub(crate) fn labels(
         labels.insert("kubernetes".to_owned(), object);
     }
     labels
-}
-
-fn convert_resource(conversion: ResourceConversion, resource: &ResourceContext, labels: &mut Labels) {
-    const SERVICE: [&str; 3] = ["service.name", "service.instance.id", "service.namespace"];
-    if !conversion.enabled {
-        return;
-    }
-    for (key, value) in &resource.attributes {
-        if !(conversion.exclude_service_attributes && SERVICE.contains(&key.as_str())) {
-            labels.insert(key.clone(), value.clone());
-        }
-    }
 }
 
 /// The JSON text of the `kubernetes` label; empty values and objects are left out.

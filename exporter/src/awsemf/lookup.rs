@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use proto::attrs::mix;
-use proto::{AttrSetId, Batch, MetricKind, Tables, Temporality};
+use proto::{AttrSetId, Batch, MetricKind, Scope, Tables, Temporality};
 
 use super::config::TranslationSettings;
 use super::drops::Reason;
@@ -84,10 +84,13 @@ impl Lookup {
         self.slots.clear();
         self.index.clear();
         self.resources.clear();
-        self.resources
-            .extend(tables.resources.iter().map(|r| caches.resources.get(tables, r.attrs, &settings.namespace)));
+        let (namespace, conversion) = (&settings.namespace, settings.resource_conversion);
+        let resources = tables.resources.iter();
+        self.resources.extend(resources.map(|r| caches.resources.get(tables, r.attrs, namespace, conversion)));
         self.scopes.clear();
-        self.scopes.extend(tables.scopes.iter().map(|scope| caches.names.intern(tables.str(scope.name))));
+        // Without a label of its own, a scope tells nothing apart.
+        let name = |scope: &Scope| if settings.is_agent() { "" } else { tables.str(scope.name) };
+        self.scopes.extend(tables.scopes.iter().map(|scope| caches.names.intern(name(scope))));
         self.metrics.clear();
         let mut text = String::new();
         for metric in &tables.metrics {

@@ -10,6 +10,9 @@ use super::json;
 pub(crate) struct NameId(u32);
 
 impl NameId {
+    /// The empty name.
+    pub(crate) const EMPTY: NameId = NameId(0);
+
     /// The number itself, for hashing.
     pub(crate) fn number(self) -> u32 {
         self.0
@@ -44,7 +47,7 @@ pub(crate) struct OwnNames {
 
 impl Names {
     pub(crate) fn new() -> Names {
-        let none = NameId(0);
+        let none = NameId::EMPTY;
         let own =
             OwnNames { aws: none, cloudwatch_metrics: none, timestamp: none, version: none, prom_metric_type: none };
         let mut names =

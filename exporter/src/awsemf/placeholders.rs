@@ -1,4 +1,6 @@
-//! `{ClusterName}` and its seven siblings in log group and stream names. A closed list: anything else in braces stays.
+//! `{ClusterName}` and its siblings in log group and stream names. A closed list: anything else in braces stays.
+
+use super::layout::Layout;
 
 /// Placeholder, the attribute looked up first, and the one looked up when that is absent.
 const PLACEHOLDERS: [(&str, &str, &str); 8] = [
@@ -11,6 +13,8 @@ const PLACEHOLDERS: [(&str, &str, &str); 8] = [
     ("{TaskDefinitionFamily}", "TaskDefinitionFamily", "aws.ecs.task.family"),
     ("{JobName}", "JobName", "job"),
 ];
+/// Those that the Collector has; the last one is the CloudWatch agent's.
+const OF_COLLECTOR: usize = 7;
 
 const UNDEFINED: &str = "undefined";
 
@@ -29,14 +33,18 @@ enum Part {
 }
 
 impl Template {
-    pub(crate) fn new(text: &str) -> Template {
+    pub(crate) fn new(text: &str, layout: Layout) -> Template {
+        let known = match layout {
+            Layout::Collector => &PLACEHOLDERS[..OF_COLLECTOR],
+            Layout::CloudWatchAgent => &PLACEHOLDERS[..],
+        };
         let mut parts = Vec::new();
         let mut rest = text;
         let mut literal = String::new();
         while let Some(start) = rest.find('{') {
             let (before, braced) = rest.split_at(start);
             literal.push_str(before);
-            match PLACEHOLDERS.iter().position(|(name, ..)| braced.starts_with(name)) {
+            match known.iter().position(|(name, ..)| braced.starts_with(name)) {
                 Some(which) => {
                     if !literal.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut literal)));
@@ -124,6 +132,7 @@ mod tests {
             ),
             ("{ClusterName}", &[("ClusterName", ""), ("aws.ecs.cluster.name", "other")], &[], "undefined"),
             ("{WrongKey}{{TaskId}}{", &[("TaskId", "t")], &[], "{WrongKey}{t}{"),
+            ("{JobName}", &[("JobName", "j")], &[], "{JobName}"),
             ("g-{TaskId}", &[], &[("TaskId", "fromlabel")], "g-fromlabel"),
             ("g-{TaskId}", &[], &[], "g-undefined"),
             ("/x/{ClusterName}/{PodName}", &[("ClusterName", "c")], &[("PodName", "p")], "/x/c/p"),
@@ -133,7 +142,11 @@ mod tests {
             ("{ClusterName}-{ClusterName}", &[("ClusterName", "{TaskId}")], &[], "{TaskId}-{TaskId}"),
         ];
         for (template, resource, labels, expected) in cases {
-            assert_eq!(Template::new(template).resolve(get(resource), get(labels)), *expected, "{template}");
+            assert_eq!(
+                Template::new(template, Layout::Collector).resolve(get(resource), get(labels)),
+                *expected,
+                "{template}"
+            );
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use processor::metric_declaration::DeclarationMask;
+use processor::metric_declaration::{DeclarationMask, SCOPE_LABEL};
 use proto::attrs::mix;
 use proto::symbols::hash_bytes;
 use proto::{AttrSetId, MetricKind, Tables};
@@ -31,7 +31,7 @@ pub(crate) const NO_EVENT: u32 = u32::MAX;
 
 /// Points with the same attributes under the same resource and scope, of one kind.
 pub(crate) struct SeriesPlan {
-    /// Never given twice while the process runs.
+    /// Number of the labels that its points come to, for the state of cumulative series.
     pub(crate) uid: u64,
     /// The event without a `quantile`; [`NO_EVENT`] until it is asked for.
     pub(crate) event: u32,
@@ -82,7 +82,6 @@ pub(crate) struct Plans {
     pub(crate) events: Slab<EventPlan>,
     event_index: HashTable<u32>,
     destinations: Destinations,
-    next_uid: u64,
     /// Where the next series is expected.
     expected: u32,
     hand: u32,
@@ -100,6 +99,24 @@ pub(crate) struct SeriesRef<'a> {
     pub(crate) attributes: AttrSetId,
 }
 
+impl SeriesRef<'_> {
+    /// A number for the resource, the kind and the labels: attributes as text, without those that the scope name or
+    /// a resource attribute overwrites. As in the reference, labels are told apart by a 64-bit hash.
+    fn uid(&self) -> u64 {
+        let (tables, has_scope) = (self.tables, self.scope != NameId::EMPTY);
+        let is_overwritten = |key: &str| has_scope && key == SCOPE_LABEL || self.resource.converts(key);
+        let labels = tables.attrs.pairs(self.attributes).iter().filter(|(key, _)| !is_overwritten(tables.str(*key)));
+        let hash = |symbol| tables.symbols.hash(symbol);
+        let content =
+            labels.fold(0u64, |sum, (key, value)| sum.wrapping_add(mix(hash(*key), hash(tables.attrs.text(*value)))));
+        mix(mix(self.resource.id, self.variant()), content)
+    }
+
+    fn variant(&self) -> u64 {
+        u64::from(self.scope.number()) << 8 | self.kind as u64
+    }
+}
+
 impl Plans {
     /// `default_stream` stands in for an empty stream name.
     pub(crate) fn new(default_stream: Arc<str>) -> Plans {
@@ -109,7 +126,6 @@ impl Plans {
             events: Slab::new(),
             event_index: HashTable::new(),
             destinations: Destinations::new(default_stream),
-            next_uid: 0,
             expected: 0,
             hand: 0,
             limit: MAX_PLANS,
@@ -120,8 +136,7 @@ impl Plans {
     /// The series of a point, known or new.
     pub(crate) fn series(&mut self, wanted: &SeriesRef<'_>, now_s: u32) -> u32 {
         let content = wanted.tables.attrs.content_hash(wanted.attributes);
-        let variant = u64::from(wanted.scope.number()) << 8 | wanted.kind as u64;
-        let hash = mix(mix(wanted.resource.id, variant), content);
+        let hash = mix(mix(wanted.resource.id, wanted.variant()), content);
         let is = |plan: &SeriesPlan| {
             plan.hash == hash
                 && plan.resource.id == wanted.resource.id
@@ -140,7 +155,7 @@ impl Plans {
             return index;
         }
         let plan = SeriesPlan {
-            uid: self.next_uid,
+            uid: wanted.uid(),
             event: NO_EVENT,
             quantiles: SmallVec::new(),
             resource: wanted.resource.clone(),
@@ -150,7 +165,6 @@ impl Plans {
             hash,
             seen_s: now_s,
         };
-        self.next_uid += 1;
         let index = self.series.insert(plan);
         self.expected = index + 1;
         let series = &self.series;
@@ -266,7 +280,8 @@ impl EventPlan {
         names: &mut Names,
     ) -> EventPlan {
         let label = |name: &str| labels.get(name).map(String::as_str);
-        let accepted = settings.declarations.accepting(label);
+        let accepted =
+            settings.declarations.accepting(|name| label(name).filter(|_| name != labels::STORAGE_RESOLUTION));
         let mut fields = Vec::new();
         let mut ends = Vec::with_capacity(labels.len());
         let mut identity = (wanted.kind as u64, u64::from(destination.id));

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use proto::{AttrSetId, SymbolId, Tables, ValueId};
 
+use super::config::ResourceConversion;
+
 /// The content of an attribute set in a form that can be kept and compared: pairs in the order they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttributeKey(Box<[u8]>);
@@ -74,6 +76,8 @@ pub(crate) struct ResourceContext {
     pub(crate) attributes: Vec<(String, String)>,
     /// Whether its metrics were scraped: the attribute `receiver` is the string `prometheus`.
     pub(crate) prometheus: bool,
+    /// Which attributes become labels.
+    conversion: ResourceConversion,
     content_hash: u64,
     key: AttributeKey,
 }
@@ -82,6 +86,19 @@ impl ResourceContext {
     /// The text of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The attributes that every data point has as labels, in place of its own of the same names.
+    pub(crate) fn converted(&self) -> impl Iterator<Item = &(String, String)> {
+        const SERVICE: [&str; 3] = ["service.name", "service.instance.id", "service.namespace"];
+        let ResourceConversion { enabled, exclude_service_attributes } = self.conversion;
+        let is_left_out = move |key: &str| exclude_service_attributes && SERVICE.contains(&key);
+        self.attributes.iter().filter(move |(key, _)| enabled && !is_left_out(key))
+    }
+
+    /// Whether a label of this name comes from the resource.
+    pub(crate) fn converts(&self, name: &str) -> bool {
+        self.converted().any(|(key, _)| key == name)
     }
 }
 
@@ -94,8 +111,14 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// The context of a resource; `namespace` is the configured one.
-    pub(crate) fn get(&mut self, tables: &Tables, set: AttrSetId, namespace: &str) -> Arc<ResourceContext> {
+    /// The context of a resource; `namespace` and `conversion` are the configured ones, always the same.
+    pub(crate) fn get(
+        &mut self,
+        tables: &Tables,
+        set: AttrSetId,
+        namespace: &str,
+        conversion: ResourceConversion,
+    ) -> Arc<ResourceContext> {
         let hash = tables.attrs.content_hash(set);
         let is = |known: &Arc<ResourceContext>| known.content_hash == hash && known.key.is(tables, set);
         if let Some(known) = self.table.find(hash, is) {
@@ -111,6 +134,7 @@ impl Resources {
             namespace: namespace_of(tables, set, namespace),
             attributes: tables.attrs.pairs(set).iter().map(text).collect(),
             prometheus: tables.string_attr(set, "receiver") == Some("prometheus"),
+            conversion,
             content_hash: hash,
             key: AttributeKey::of(tables, set),
         });
@@ -171,11 +195,11 @@ mod tests {
         let same = b.string_set(&[("x", "1"), ("receiver", "prometheus")]);
         let turned = b.string_set(&[("receiver", "prometheus"), ("x", "1")]);
         let other = b.string_set(&[("receiver", "prometheus"), ("x", "2")]);
-        let context = resources.get(&a, one, "");
+        let context = resources.get(&a, one, "", ResourceConversion::default());
         assert!(context.prometheus);
-        assert_eq!(resources.get(&b, same, "").id, context.id);
-        assert_eq!(resources.get(&b, turned, "").id, context.id);
-        assert_ne!(resources.get(&b, other, "").id, context.id);
+        assert_eq!(resources.get(&b, same, "", ResourceConversion::default()).id, context.id);
+        assert_eq!(resources.get(&b, turned, "", ResourceConversion::default()).id, context.id);
+        assert_ne!(resources.get(&b, other, "", ResourceConversion::default()).id, context.id);
     }
 
     #[test]
@@ -184,7 +208,7 @@ mod tests {
         let mut tables = Tables::default();
         for i in 0..10_000 {
             let set = tables.string_set(&[("task", &i.to_string())]);
-            resources.get(&tables, set, "");
+            resources.get(&tables, set, "", ResourceConversion::default());
         }
         assert!(resources.table.len() <= 64);
     }

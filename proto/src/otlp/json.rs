@@ -12,6 +12,7 @@ use std::fmt;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::metric;
 use prost::Message;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -29,7 +30,27 @@ pub fn decode_json_within(body: &[u8], limits: &DecodeLimits) -> Result<Batch, D
     if body.len() > limits.body_bytes {
         return Err(DecodeError::Limit { what: "bytes", limit: limits.body_bytes });
     }
-    decode(json_to_proto(body, limits)?.encode_to_vec().into(), limits)
+    let request = json_to_proto(body, limits)?;
+    let mut batch = decode(request.encode_to_vec().into(), limits)?;
+    restore_negative_zeros(&request, &mut batch);
+    Ok(batch)
+}
+
+/// A number without presence is not encoded when it is zero, and prost takes a negative zero for one, which the
+/// Collector does not. Points of a batch are in the order of the request.
+fn restore_negative_zeros(request: &ExportMetricsServiceRequest, batch: &mut Batch) {
+    let metrics = request.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
+    let summaries = metrics.filter_map(|metric| match &metric.data {
+        Some(metric::Data::Summary(summary)) => Some(&summary.data_points),
+        _ => None,
+    });
+    for (from, to) in summaries.flatten().zip(&mut batch.summaries) {
+        to.sum = from.sum;
+        let quantiles = batch.quantiles[to.quantiles.start as usize..].iter_mut();
+        for (from, to) in from.quantile_values.iter().zip(quantiles) {
+            (to.quantile, to.value) = (from.quantile, from.value);
+        }
+    }
 }
 
 /// Reads an OTLP/JSON request into the protobuf message.

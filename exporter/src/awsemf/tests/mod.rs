@@ -4,7 +4,9 @@ mod agent_layout;
 mod canon;
 mod conformance;
 mod limits;
+mod requests;
 mod vectors;
+mod vectors_points;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -256,6 +256,7 @@ fn wrong_settings_are_refused_with_their_place() {
         ("num_workers: '4'", "num_workers: expected a whole number"),
         ("profile: x", "unknown key \"profile\""),
         ("resource_to_telemetry_conversion: true", "resource_to_telemetry_conversion: expected"),
+        ("dimension_rollup_option:", "1:24: dimension_rollup_option: dimension_rollup_option \"\" does not exist"),
         ("output_destination:", "output_destination \"\" would discard every metric"),
     ];
     for (text, expected) in cases {
