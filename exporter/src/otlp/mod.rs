@@ -4,6 +4,8 @@
 mod answer;
 mod compress;
 mod config;
+mod dial;
+mod peers;
 mod transport;
 
 #[cfg(test)]
@@ -20,7 +22,10 @@ use crate::sender::Sender;
 use crate::{Encoded, Encoder, Exporter, ExporterFactory, ExporterNode, Outcome, OutgoingRequest};
 use compress::Compression;
 use config::OtlpSettings;
-pub use config::{AuthConfig, CommonConfig, CompressionParams, GrpcConfig, HttpConfig, KeepaliveConfig};
+pub use config::{
+    AuthConfig, CommonConfig, CompressionParams, Cookies, GrpcConfig, HttpConfig, KeepaliveConfig, Middleware,
+};
+use peers::Peers;
 use transport::Transport;
 
 /// The factory of `otlp`.
@@ -44,7 +49,7 @@ fn build<C: DeserializeOwned>(node: &Node, context: &BuildContext, check: Check<
         transport: settings.transport,
         json: settings.json,
         compression: settings.compression,
-        client: OnceLock::new(),
+        peers: OnceLock::new(),
     };
     (Some(Box::new(Sender::new(exporter, settings.sending, context))), found)
 }
@@ -53,7 +58,7 @@ struct OtlpExporter {
     transport: Transport,
     json: bool,
     compression: Compression,
-    client: OnceLock<reqwest::Client>,
+    peers: OnceLock<Peers>,
 }
 
 struct OtlpEncoder {
@@ -113,9 +118,9 @@ impl Exporter for OtlpExporter {
 
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async {
-            let client = self.transport.client()?;
-            // A second start keeps the first client.
-            self.client.get_or_init(|| client);
+            let peers = Peers::new(&self.transport)?;
+            // A second start keeps the first clients.
+            self.peers.get_or_init(|| peers);
             Ok(())
         })
     }
@@ -126,8 +131,8 @@ impl Exporter for OtlpExporter {
 
     fn send<'a>(&'a self, request: &'a OtlpRequest) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            match self.client.get() {
-                Some(client) => self.transport.send(client, &request.body, self.compression, self.json).await,
+            match self.peers.get() {
+                Some(peers) => self.transport.send(peers, &request.body, self.compression, self.json).await,
                 None => Outcome::Retry { after: None, error: "the exporter has not been started".to_owned() },
             }
         })

@@ -27,7 +27,17 @@ fn minimal_sections_are_valid() {
         "{metrics_endpoint: \"https://c/x\", encoding: json, compression: none, headers: {a: b}}",
         &[],
     );
-    check(&HTTP_FACTORY, "{endpoint: \"https://c:4318\", compression: gzip, compression_params: {level: 9}}", &[]);
+    for level in [-1, 0, 9] {
+        let text = format!("{{endpoint: \"https://c:4318\", compression_params: {{level: {level}}}}}");
+        check(&HTTP_FACTORY, &text, &[]);
+    }
+    check(
+        &HTTP_FACTORY,
+        "{endpoint: \"https://c:4318\", max_idle_conns: 5, max_conns_per_host: 2, force_attempt_http2: false, cookies: {enabled: false},
+          middlewares: [], tls: {server_name_override: x, reload_interval: 1h, curve_preferences: [P256]}}",
+        &[],
+    );
+    check(&FACTORY, "{endpoint: \"c:1\", authority: \"a:1\", balancer_name: pick_first, wait_for_ready: true}", &[]);
 }
 
 #[test]
@@ -37,7 +47,8 @@ fn every_problem_is_named() {
     check(
         &HTTP_FACTORY,
         "{endpoint: \"c:4318\", encoding: xml, compression: rar, auth: {authenticator: nobody}, traces_endpoint: \"http://x\",
-          timeout: -1s, tls: {server_name_override: x}, cookies: {enabled: true}}",
+          timeout: -1s, tls: {server_name_override: \"x:1\", cipher_suites: [fast]}, cookies: {enabled: true},
+          middlewares: [{id: m}], max_conns_per_host: -1, max_idle_conns: -1, compression_params: {level: 3}}",
         &[
             "endpoint \"c:4318\" is not an HTTP URL",
             "encoding \"xml\" does not exist",
@@ -45,8 +56,13 @@ fn every_problem_is_named() {
             "no extension \"nobody\" offers client credentials",
             "traces_endpoint has no effect",
             "timeout must not be negative",
-            "server_name_override is not available",
-            "cookies",
+            "server_name_override \"x:1\" is not a host name",
+            "invalid TLS cipher suite: \"fast\"",
+            "cookies are not kept",
+            "middleware \"m\" does not exist",
+            "max_conns_per_host must not be negative",
+            "max_idle_conns must not be negative",
+            "this compression does not have that level",
         ],
     );
     check(
@@ -54,6 +70,15 @@ fn every_problem_is_named() {
         "{endpoint: \"c:1\", compression: lz4, balancer_name: magic, auth: {authenticator: sigv4auth}}",
         &["unsupported compression type \"lz4\"", "invalid balancer_name", "sigv4auth signs HTTP requests only"],
     );
+    for (authority, expected) in [
+        ("a/b", "authority \"a/b\" is not a host name"),
+        ("10.0.0.1", "authority \"10.0.0.1\" is not a host name"),
+        ("a:2", "authority names another port than endpoint"),
+        ("a, tls: {server_name_override: b}", "authority and tls::server_name_override are different names"),
+    ] {
+        check(&FACTORY, &format!("{{endpoint: \"c:1\", authority: {authority}}}"), &[expected]);
+    }
+    check(&FACTORY, "{endpoint: \"c:1\", middlewares: [{id: m}]}", &["middleware \"m\" does not exist"]);
 }
 
 #[test]

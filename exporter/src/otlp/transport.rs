@@ -1,17 +1,19 @@
-//! One attempt to send a request, over HTTP or gRPC; both on the same HTTP client. What an answer means is in `answer`.
+//! One attempt to send a request, over HTTP or gRPC; both on the same HTTP client. What an answer means is in `answer`,
+//! where connections go in `peers`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use config::tls::{ClientTls, Version};
+use config::tls::ClientTls;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use proto::auth::ClientAuth;
-use reqwest::{Certificate, Client, Identity, Url};
+use reqwest::{Client, Url};
 
 use super::answer;
 use super::compress::Compression;
+use super::peers::Peers;
 use crate::Outcome;
 
 /// An answer has little to say.
@@ -27,10 +29,22 @@ pub(crate) struct Transport {
     pub(crate) auth: Option<Arc<dyn ClientAuth>>,
     pub(crate) user_agent: String,
     pub(crate) proxy: String,
+    /// `proxy`, or one of the environment.
+    pub(crate) behind_proxy: bool,
+    pub(crate) http1_only: bool,
+    /// Said instead of the host of `url`, over gRPC.
+    pub(crate) authority: Option<String>,
+    /// All addresses of the host take turns.
+    pub(crate) spread: bool,
+    /// Wait for a connection until somebody ends the attempt.
+    pub(crate) wait_for_ready: bool,
     pub(crate) max_idle: Option<usize>,
+    /// Requests under way at once.
+    pub(crate) max_requests: Option<usize>,
     pub(crate) idle_timeout: Option<Duration>,
     /// Silence before a ping, time for its answer, also without requests.
     pub(crate) keepalive: Option<(Duration, Duration, bool)>,
+    pub(crate) connect_timeout: Duration,
 }
 
 /// What came back.
@@ -41,73 +55,33 @@ pub(super) struct Answer {
     pub(super) trailers: HeaderMap,
 }
 
+/// Why there is no answer.
+enum Failure {
+    /// Nothing was sent.
+    NoConnection(String),
+    /// The server may have the request.
+    Broken(String),
+}
+
+/// Waits between tries to connect with `wait_for_ready`, as grpc-go's.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
 impl Transport {
-    /// The HTTP client for these settings; reads certificates.
-    pub(crate) fn client(&self) -> Result<Client, String> {
-        let mut builder = Client::builder()
-            .user_agent(&self.user_agent)
-            .pool_idle_timeout(self.idle_timeout)
-            .connect_timeout(Duration::from_secs(30))
-            .retry(reqwest::retry::never());
-        if let Some(most) = self.max_idle {
-            builder = builder.pool_max_idle_per_host(most);
-        }
-        if self.grpc {
-            builder = builder.http2_prior_knowledge();
-        }
-        if let Some((silence, pong, always)) = self.keepalive {
-            builder = builder
-                .http2_keep_alive_interval(silence)
-                .http2_keep_alive_timeout(pong)
-                .http2_keep_alive_while_idle(always);
-        }
-        if !self.proxy.is_empty() {
-            let proxy = reqwest::Proxy::all(&self.proxy).map_err(|e| format!("proxy_url cannot be used: {e}"))?;
-            builder = builder.proxy(proxy);
-        }
-        if self.url.scheme() == "https" {
-            builder = self.secured(builder)?;
-        }
-        builder.build().map_err(|e| format!("cannot make a client for {}: {}", self.url, chain(&e)))
-    }
-
-    fn secured(&self, mut builder: reqwest::ClientBuilder) -> Result<reqwest::ClientBuilder, String> {
-        let common = &self.tls.common;
-        let version = |v| match v {
-            Version::V1_2 => reqwest::tls::Version::TLS_1_2,
-            Version::V1_3 => reqwest::tls::Version::TLS_1_3,
-        };
-        let (min, max) = common.versions();
-        builder = builder.tls_version_min(version(min)).tls_version_max(version(max));
-        let read = |file: &str, text: &config::Secret| match file {
-            "" => Ok(text.expose().to_owned()),
-            path => std::fs::read_to_string(path).map_err(|e| format!("cannot read {path:?}: {e}")),
-        };
-        let authorities = read(&common.ca_file, &common.ca_pem)?;
-        if !authorities.is_empty() {
-            let bundle = Certificate::from_pem_bundle(authorities.as_bytes());
-            let bundle = bundle.map_err(|e| format!("the CA certificates cannot be used: {}", chain(&e)))?;
-            builder = match common.include_system_ca_certs_pool {
-                true => builder.tls_certs_merge(bundle),
-                false => builder.tls_certs_only(bundle),
-            };
-        }
-        let (cert, key) = (read(&common.cert_file, &common.cert_pem)?, read(&common.key_file, &common.key_pem)?);
-        if !cert.is_empty() {
-            let identity = Identity::from_pem(format!("{key}\n{cert}").as_bytes());
-            let bad = |e: reqwest::Error| format!("the client certificate or key cannot be used: {}", chain(&e));
-            builder = builder.identity(identity.map_err(bad)?);
-        }
-        Ok(builder.tls_danger_accept_invalid_certs(self.tls.insecure_skip_verify))
-    }
-
-    /// One attempt.
-    pub(crate) async fn send(&self, client: &Client, body: &Bytes, compression: Compression, json: bool) -> Outcome {
+    /// One attempt, with the clients that are next.
+    pub(super) async fn send(&self, peers: &Peers, body: &Bytes, compression: Compression, json: bool) -> Outcome {
         let retry = |error: String| Outcome::Retry { after: None, error };
-        let mut request = reqwest::Request::new(http::Method::POST, self.url.clone());
+        let _permit = match &peers.permits {
+            Some(permits) => permits.acquire().await.ok(),
+            None => None,
+        };
+        let mut request = reqwest::Request::new(http::Method::POST, peers.target.said.clone());
         let body = if self.grpc { framed(body, !compression.name.is_empty()) } else { body.clone() };
         let headers = request.headers_mut();
         self.set_headers(headers, compression, json);
+        if let Some(host) = peers.target.host_header.as_deref().and_then(|host| HeaderValue::from_str(host).ok()) {
+            headers.entry(http::header::HOST).or_insert(host);
+        }
         if let Some(auth) = &self.auth {
             let uri = match self.url.as_str().parse() {
                 Ok(uri) => uri,
@@ -118,11 +92,35 @@ impl Transport {
             }
         }
         *request.body_mut() = Some(body.into());
-        match self.exchange(client, request).await {
-            Ok(answer) if self.grpc => answer::grpc(&answer),
-            Ok(answer) => answer::http(&answer, json),
-            Err(error) => retry(format!("cannot send to {}: {error}", self.url)),
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.exchange_with_any(peers, &request).await {
+                Ok(answer) if self.grpc => return answer::grpc(&answer),
+                Ok(answer) => return answer::http(&answer, json),
+                Err(Failure::NoConnection(_)) if self.wait_for_ready => {}
+                Err(Failure::NoConnection(error) | Failure::Broken(error)) => {
+                    return retry(format!("cannot send to {}: {error}", self.url));
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.mul_f64(1.6).min(LONGEST_WAIT);
         }
+    }
+
+    /// Sends over the first client that has a connection.
+    async fn exchange_with_any(&self, peers: &Peers, request: &reqwest::Request) -> Result<Answer, Failure> {
+        let mut failure = Failure::NoConnection("there is no client".to_owned());
+        for peer in peers.next().await.map_err(Failure::NoConnection)? {
+            let Some(copy) = request.try_clone() else { break };
+            match exchange(&peer.client, copy).await {
+                Err(Failure::NoConnection(error)) => {
+                    peers.failed(&peer);
+                    failure = Failure::NoConnection(error);
+                }
+                other => return other,
+            }
+        }
+        Err(failure)
     }
 
     fn set_headers(&self, headers: &mut HeaderMap, compression: Compression, json: bool) {
@@ -143,22 +141,25 @@ impl Transport {
             headers.insert(name.clone(), value.clone());
         }
     }
+}
 
-    async fn exchange(&self, client: &Client, request: reqwest::Request) -> Result<Answer, String> {
-        let response = client.execute(request).await.map_err(|e| chain(&e.without_url()))?;
-        let (head, mut body) = http::Response::<reqwest::Body>::from(response).into_parts();
-        let (mut data, mut trailers) = (BytesMut::new(), HeaderMap::new());
-        while let Some(frame) = body.frame().await {
-            match frame.map_err(|e| chain(&e.without_url()))?.into_data() {
-                Ok(chunk) if data.len() + chunk.len() > MAX_ANSWER_BYTES => {
-                    return Err("the answer is larger than 4 MiB".to_owned());
-                }
-                Ok(chunk) => data.extend_from_slice(&chunk),
-                Err(other) => trailers = other.into_trailers().unwrap_or_default(),
+async fn exchange(client: &Client, request: reqwest::Request) -> Result<Answer, Failure> {
+    let response = client.execute(request).await.map_err(|e| match e.is_connect() {
+        true => Failure::NoConnection(chain(&e.without_url())),
+        false => Failure::Broken(chain(&e.without_url())),
+    })?;
+    let (head, mut body) = http::Response::<reqwest::Body>::from(response).into_parts();
+    let (mut data, mut trailers) = (BytesMut::new(), HeaderMap::new());
+    while let Some(frame) = body.frame().await {
+        match frame.map_err(|e| Failure::Broken(chain(&e.without_url())))?.into_data() {
+            Ok(chunk) if data.len() + chunk.len() > MAX_ANSWER_BYTES => {
+                return Err(Failure::Broken("the answer is larger than 4 MiB".to_owned()));
             }
+            Ok(chunk) => data.extend_from_slice(&chunk),
+            Err(other) => trailers = other.into_trailers().unwrap_or_default(),
         }
-        Ok(Answer { status: head.status, headers: head.headers, body: data.freeze(), trailers })
     }
+    Ok(Answer { status: head.status, headers: head.headers, body: data.freeze(), trailers })
 }
 
 /// A gRPC message: whether it is compressed, its length, itself.
@@ -171,7 +172,7 @@ fn framed(body: &Bytes, compressed: bool) -> Bytes {
 }
 
 /// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -144,7 +144,7 @@ async fn open(
     endpoint: &::config::Endpoint,
     transport: &str,
     tls: Option<&ServerTls>,
-    alpn: &[&str],
+    alpn: &[&'static str],
 ) -> Result<(Listener, Option<Arc<Tls>>), String> {
     let tls = tls.map(|tls| Tls::new(tls, alpn).map(Arc::new)).transpose()?;
     Ok((Listener::bind(endpoint, transport).await?, tls))

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 
-use super::config::{Auth, HttpSettings, ProxySettings, Text, TlsVersion};
+use super::config::{Auth, HttpSettings, ProxySettings, Text};
 use super::tls;
 
 /// Redirects that are followed, as Go's client does.
@@ -117,16 +117,6 @@ fn build(settings: &HttpSettings) -> Result<Client, String> {
         builder = builder.http1_only();
     }
     builder = proxied(builder, &settings.proxy)?;
-    let version = |version: TlsVersion| match version {
-        TlsVersion::Tls12 => reqwest::tls::Version::TLS_1_2,
-        TlsVersion::Tls13 => reqwest::tls::Version::TLS_1_3,
-    };
-    if let Some(min) = settings.tls.min_version {
-        builder = builder.tls_version_min(version(min));
-    }
-    if let Some(max) = settings.tls.max_version {
-        builder = builder.tls_version_max(version(max));
-    }
     tls::apply(builder, &settings.tls, settings.enable_http2)?
         .build()
         .map_err(|error| format!("cannot make an HTTP client: {}", chain(&error)))

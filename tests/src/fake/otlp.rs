@@ -2,11 +2,14 @@
 //! on one port and records them. The messages are those of `opentelemetry-proto`.
 
 use super::server::Server;
+use super::signature::{Signature, Signed};
+use super::{FakeAws, Refusal, Shared};
 use crate::net::any_port;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::DefaultBodyLimit;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER};
+use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Request, Response};
 use axum::routing::post;
@@ -109,6 +112,8 @@ pub struct Received {
     pub headers: HeaderMap,
     /// `/v1/metrics` or [`GRPC_METHOD`].
     pub path: String,
+    /// The host that the client asked for: `Host`, or `:authority` of HTTP/2.
+    pub authority: String,
 }
 
 /// What the sink answers to the next requests.
@@ -148,6 +153,7 @@ struct SinkState {
     refused: u64,
     next: VecDeque<Reply>,
     always: Option<Reply>,
+    signed_for: Option<(Arc<Shared>, &'static str)>,
 }
 
 impl Sink {
@@ -165,18 +171,33 @@ impl Sink {
     /// When it cannot be bound.
     pub async fn start_at(addr: SocketAddr) -> Self {
         let state = Arc::new(Mutex::new(SinkState::default()));
-        let (http, grpc) = (state.clone(), state.clone());
-        let router = Router::new()
-            .route("/v1/metrics", post(move |headers: HeaderMap, body: Bytes| take_http(http.clone(), headers, body)))
-            .route(GRPC_METHOD, post(move |request: Request<Body>| take_grpc(grpc.clone(), request)))
-            .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES));
-        let server = Server::start(addr, router).await.unwrap_or_else(|error| panic!("no sink: {error}"));
+        let server = Server::start(addr, router(&state)).await.unwrap_or_else(|error| panic!("no sink: {error}"));
         Self { server, state }
+    }
+
+    /// As [`Sink::start`], over TLS.
+    ///
+    /// # Panics
+    /// When no port can be bound.
+    pub async fn start_tls(tls: Arc<rustls::ServerConfig>) -> Self {
+        let state = Arc::new(Mutex::new(SinkState::default()));
+        let server = Server::start_tls(any_port(), router(&state), tls).await;
+        Self { server: server.unwrap_or_else(|error| panic!("no sink: {error}")), state }
+    }
+
+    /// From now on requests over HTTP must be signed for this service with a key of the scripted AWS.
+    pub fn demand_signatures(&self, aws: &FakeAws, service: &'static str) {
+        lock(&self.state).signed_for = Some((aws.shared.clone(), service));
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.server.addr())
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.server.addr().port()
     }
 
     /// What was taken so far, in order.
@@ -213,6 +234,27 @@ impl Sink {
     }
 }
 
+fn router(state: &Arc<Mutex<SinkState>>) -> Router {
+    let (http, grpc) = (state.clone(), state.clone());
+    Router::new()
+        .route("/v1/metrics", post(move |request: Request<Body>| take_http(http.clone(), request)))
+        .route(GRPC_METHOD, post(move |request: Request<Body>| take_grpc(grpc.clone(), request)))
+        .layer(DefaultBodyLimit::max(MAX_MESSAGE_BYTES))
+}
+
+fn authority(parts: &Parts) -> String {
+    let of_uri = parts.uri.authority().map(ToString::to_string);
+    of_uri.or_else(|| Some(parts.headers.get(HOST)?.to_str().ok()?.to_owned())).unwrap_or_default()
+}
+
+/// Whether the request may come in: what AWS would say about its signature.
+fn admit(state: &Mutex<SinkState>, parts: &Parts, body: &[u8]) -> Result<(), Refusal> {
+    let Some((aws, service)) = lock(state).signed_for.clone() else { return Ok(()) };
+    let Parts { method, uri, headers, .. } = parts;
+    let signature = Signature::parse(headers)?;
+    signature.verify(&aws.lock().keys, &Signed { method, uri, headers, body, service })
+}
+
 fn lock(state: &Mutex<SinkState>) -> MutexGuard<'_, SinkState> {
     state.lock().expect("no holder panics")
 }
@@ -244,14 +286,24 @@ async fn decide(
     Ok(ExportMetricsServiceResponse { partial_success })
 }
 
-async fn take_http(state: Arc<Mutex<SinkState>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+async fn take_http(state: Arc<Mutex<SinkState>>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
     let answer = |status: u16| Response::builder().status(status);
+    let Ok(body) = axum::body::to_bytes(body, MAX_MESSAGE_BYTES).await else {
+        return answer(400).body(Body::from("an incomplete or endless body")).expect("a constant status");
+    };
+    if let Err(refusal) = admit(&state, &parts, &body) {
+        lock(&state).refused += 1;
+        return answer(refusal.status).body(Body::from(refusal.message)).expect("a status of AWS");
+    }
+    let authority = authority(&parts);
+    let headers = parts.headers;
+    let json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let request = match decode_http(&headers, &body, json) {
         Ok(request) => request,
         Err(error) => return answer(400).body(Body::from(error)).expect("a constant status"),
     };
-    match decide(&state, Received { request, headers, path: "/v1/metrics".into() }).await {
+    match decide(&state, Received { request, headers, path: "/v1/metrics".into(), authority }).await {
         Ok(taken) => {
             let (kind, body) = if json {
                 ("application/json", serde_json::to_vec(&taken).expect("an answer is always JSON"))
@@ -300,11 +352,14 @@ async fn take_grpc(state: Arc<Mutex<SinkState>>, request: Request<Body>) -> Resp
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Zstd)
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
-    grpc.unary(Export { state }, request).await.map(Body::new)
+    let (parts, body) = request.into_parts();
+    let export = Export { state, authority: authority(&parts) };
+    grpc.unary(export, Request::from_parts(parts, body)).await.map(Body::new)
 }
 
 struct Export {
     state: Arc<Mutex<SinkState>>,
+    authority: String,
 }
 
 impl tonic::server::UnaryService<ExportMetricsServiceRequest> for Export {
@@ -312,10 +367,11 @@ impl tonic::server::UnaryService<ExportMetricsServiceRequest> for Export {
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<tonic::Response<Self::Response>, Status>> + Send>>;
 
     fn call(&mut self, request: tonic::Request<ExportMetricsServiceRequest>) -> Self::Future {
-        let state = self.state.clone();
+        let (state, authority) = (self.state.clone(), self.authority.clone());
         Box::pin(async move {
             let (metadata, _, request) = request.into_parts();
-            let received = Received { request, headers: metadata.into_headers(), path: GRPC_METHOD.into() };
+            let (headers, path) = (metadata.into_headers(), GRPC_METHOD.into());
+            let received = Received { request, headers, path, authority };
             match decide(&state, received).await {
                 Ok(taken) => Ok(tonic::Response::new(taken)),
                 Err((_, code, _)) => Err(Status::new(code, "refused on purpose")),

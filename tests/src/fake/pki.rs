@@ -2,7 +2,8 @@
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ResolvesServerCertUsingSni, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use std::sync::Arc;
 
@@ -75,6 +76,20 @@ impl Pki {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.server_key_der.clone()));
         let mut config = builder.with_single_cert(vec![self.server_der.clone()], key).expect("the own pair matches");
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
+    /// TLS for a server that shows its certificate only to who asks for `name` (SNI), as behind a shared address.
+    ///
+    /// # Panics
+    /// When the certificate is not for that name.
+    pub fn server_config_for_name(&self, name: &str) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server_config(false));
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.server_key_der.clone()));
+        let pair = CertifiedKey::from_der(vec![self.server_der.clone()], key, config.crypto_provider());
+        let mut by_name = ResolvesServerCertUsingSni::new();
+        by_name.add(name, pair.expect("the own pair matches")).expect("the certificate is for the name");
+        config.cert_resolver = Arc::new(by_name);
         Arc::new(config)
     }
 }
