@@ -8,6 +8,7 @@
 pub mod awsemf;
 pub mod cloudwatch;
 pub mod debug;
+mod escape;
 pub mod file;
 pub mod otlp;
 pub mod sender;

@@ -45,7 +45,8 @@ impl Encoder for PlainEncoder {
             let event = EventRef {
                 destination: &destination,
                 timestamp_ms: now_ms() - age_ms,
-                document: document.as_bytes(),
+                document: &self.0.form().seal(document.clone().into_bytes()),
+                plain_len: document.len(),
                 points: 1,
             };
             match self.0.event(event) {

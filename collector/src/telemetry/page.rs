@@ -1,8 +1,8 @@
 //! The page of own metrics: the registry of `proto::Telemetry` shown through OpenTelemetry's Prometheus exporter,
 //! under the Collector's names (no `_total`, no units, no scope labels).
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
@@ -12,7 +12,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto as pb;
 use prometheus::{Encoder, Registry, TextEncoder};
 use proto::Telemetry;
-use proto::telemetry::{Family, Instrument};
+use proto::telemetry::{Family, Instrument, Labels};
 
 /// Renders own metrics on request.
 #[derive(Clone)]
@@ -20,7 +20,20 @@ pub struct Page {
     registry: Registry,
     provider: SdkMeterProvider,
     telemetry: Telemetry,
+    /// Names that OpenTelemetry knows already; locked while a page is made, so that each has a reading of its own.
     observed: Arc<Mutex<HashSet<&'static str>>>,
+    reading: Reading,
+}
+
+/// All families as they were when the page was asked for: the callbacks of one page tell one state.
+#[derive(Clone, Default)]
+struct Reading(Arc<Mutex<HashMap<&'static str, Taken>>>);
+
+/// The values of one family.
+enum Taken {
+    Counter(Vec<(Vec<KeyValue>, u64)>),
+    Gauge(Vec<(Vec<KeyValue>, i64)>),
+    Histogram(pb::MetricFamily),
 }
 
 impl Page {
@@ -40,13 +53,17 @@ impl Page {
         let resource =
             Resource::builder_empty().with_attributes(resource.into_iter().map(|(k, v)| KeyValue::new(k, v))).build();
         let provider = SdkMeterProvider::builder().with_reader(exporter).with_resource(resource).build();
-        registry.register(Box::new(Histograms::new(telemetry.clone()))).map_err(|e| e.to_string())?;
-        Ok(Page { registry, provider, telemetry, observed: Arc::default() })
+        let reading = Reading::default();
+        registry.register(Box::new(Histograms::new(reading.clone()))).map_err(|e| e.to_string())?;
+        Ok(Page { registry, provider, telemetry, observed: Arc::default(), reading })
     }
 
     /// The page in Prometheus' text format 0.0.4.
     pub fn render(&self) -> Vec<u8> {
-        self.observe_new_families();
+        let mut observed = self.observed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let families = self.telemetry.families();
+        self.observe_new(&families, &mut observed);
+        self.reading.take(&families);
         let mut text = Vec::new();
         if let Err(e) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::warn!(error = %e, "cannot render own metrics");
@@ -54,64 +71,89 @@ impl Page {
         text
     }
 
-    /// Counters and gauges become observable instruments whose callbacks read our atomics.
-    fn observe_new_families(&self) {
+    /// Counters and gauges become observable instruments whose callbacks tell what was read.
+    fn observe_new(&self, families: &[Family], observed: &mut HashSet<&'static str>) {
         let meter = self.provider.meter("otelcol-ecs");
-        let mut observed = self.observed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for family in self.telemetry.families() {
+        for family in families {
+            let Some((_, first)) = family.members.first() else { continue };
             if !observed.insert(family.name) {
                 continue;
             }
-            let telemetry = self.telemetry.clone();
-            let name = family.name;
-            match family.members.first().map(|m| &m.1) {
-                Some(Instrument::Counter(_)) => {
+            let (name, reading) = (family.name, self.reading.clone());
+            match first {
+                Instrument::Counter(_) => {
                     let observe = move |o: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
-                        for (labels, instrument) in members(&telemetry, name) {
-                            if let Instrument::Counter(c) = instrument {
-                                o.observe(c.get(), &labels);
-                            }
+                        if let Some(Taken::Counter(values)) = reading.lock().get(name) {
+                            values.iter().for_each(|(labels, value)| o.observe(*value, labels));
                         }
                     };
                     let _registered =
                         meter.u64_observable_counter(name).with_description(family.help).with_callback(observe).build();
                 }
-                Some(Instrument::Gauge(_)) => {
+                Instrument::Gauge(_) => {
                     let observe = move |o: &dyn opentelemetry::metrics::AsyncInstrument<i64>| {
-                        for (labels, instrument) in members(&telemetry, name) {
-                            if let Instrument::Gauge(g) = instrument {
-                                o.observe(g.get(), &labels);
-                            }
+                        if let Some(Taken::Gauge(values)) = reading.lock().get(name) {
+                            values.iter().for_each(|(labels, value)| o.observe(*value, labels));
                         }
                     };
                     let _registered =
                         meter.i64_observable_gauge(name).with_description(family.help).with_callback(observe).build();
                 }
-                Some(Instrument::Histogram(_)) => {}
-                None => drop(observed.remove(family.name)),
+                Instrument::Histogram(_) => {}
             }
         }
     }
 }
 
-fn members(telemetry: &Telemetry, name: &str) -> Vec<(Vec<KeyValue>, Instrument)> {
-    let families = telemetry.families();
-    let Some(family) = families.into_iter().find(|f| f.name == name) else { return Vec::new() };
-    let attributes = |labels: Vec<(&'static str, String)>| labels.into_iter().map(|(k, v)| KeyValue::new(k, v));
-    family.members.into_iter().map(|(labels, i)| (attributes(labels).collect(), i)).collect()
+impl Reading {
+    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Taken>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn take(&self, families: &[Family]) {
+        let taken = families.iter().filter_map(|family| Some((family.name, Taken::of(family)?)));
+        *self.lock() = taken.collect();
+    }
+}
+
+impl Taken {
+    fn of(family: &Family) -> Option<Taken> {
+        let attributes = |labels: &Labels| labels.iter().map(|(k, v)| KeyValue::new(*k, v.clone())).collect();
+        // A family has one kind of instrument.
+        let members = family.members.iter();
+        Some(match family.members.first()?.1 {
+            Instrument::Counter(_) => Taken::Counter(
+                members
+                    .filter_map(|(labels, i)| match i {
+                        Instrument::Counter(counter) => Some((attributes(labels), counter.get())),
+                        _ => None,
+                    })
+                    .collect(),
+            ),
+            Instrument::Gauge(_) => Taken::Gauge(
+                members
+                    .filter_map(|(labels, i)| match i {
+                        Instrument::Gauge(gauge) => Some((attributes(labels), gauge.get())),
+                        _ => None,
+                    })
+                    .collect(),
+            ),
+            Instrument::Histogram(_) => Taken::Histogram(Histograms::family(family)),
+        })
+    }
 }
 
 /// Our histograms are already aggregated, which OpenTelemetry's API cannot take; they go to the registry directly.
 struct Histograms {
-    telemetry: Telemetry,
+    reading: Reading,
     desc: Desc,
 }
 
 impl Histograms {
-    fn new(telemetry: Telemetry) -> Histograms {
+    fn new(reading: Reading) -> Histograms {
         let desc = Desc::new("otelcol_histograms".into(), "Own histograms.".into(), Vec::new(), Default::default())
             .expect("a constant, valid description");
-        Histograms { telemetry, desc }
+        Histograms { reading, desc }
     }
 
     fn family(family: &Family) -> pb::MetricFamily {
@@ -158,12 +200,16 @@ impl Collector for Histograms {
     }
 
     fn collect(&self) -> Vec<pb::MetricFamily> {
-        let families = self.telemetry.families();
+        let reading = self.reading.lock();
+        let mut families: Vec<_> = reading
+            .values()
+            .filter_map(|taken| match taken {
+                Taken::Histogram(family) => Some(family.clone()),
+                _ => None,
+            })
+            .collect();
+        families.sort_by(|a, b| a.name().cmp(b.name()));
         families
-            .iter()
-            .filter(|f| matches!(f.members.first(), Some((_, Instrument::Histogram(_)))))
-            .map(Histograms::family)
-            .collect()
     }
 }
 
@@ -190,5 +236,25 @@ mod tests {
         }
         telemetry.counter("otelcol_new", "Later.", &[]).add(1);
         assert!(String::from_utf8(page.render()).unwrap().contains("otelcol_new 1"));
+    }
+    #[test]
+    fn a_page_tells_one_state_of_instruments_that_belong_together() {
+        let telemetry = Telemetry::default();
+        let (whole, registry) = (telemetry.counter("whole", "All.", &[]), telemetry.clone());
+        telemetry.gauge("size", "A gauge between them.", &[]).set(1);
+        telemetry.on_read(move || {
+            whole.add(2);
+            registry.counter("part", "Half, with a new member each time.", &[("n", &whole.get().to_string())]).add(2);
+            true
+        });
+        let page = Page::new(telemetry, Vec::new()).unwrap();
+        for reading in 1..4 {
+            let text = String::from_utf8(page.render()).unwrap();
+            let sum = |name: &str| {
+                let lines = text.lines().filter(|line| line.starts_with(name));
+                lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
+            };
+            assert_eq!((sum("whole"), sum("part")), (2 * reading, 2 * reading), "{text}");
+        }
     }
 }

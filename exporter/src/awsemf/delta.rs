@@ -2,10 +2,13 @@
 //!
 //! Computing the difference is the caller's; here is only whether there is one to compute.
 
+use std::num::NonZeroU32;
+
 use hashbrown::HashTable;
 use proto::attrs::mix;
 
 use super::names::NameId;
+use super::slab::Slab;
 
 /// A series: labels, resource and kind (one number for the three) and the metric name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,20 +32,25 @@ pub(crate) enum Previous<'a, V> {
     OutOfOrder,
 }
 
-/// The previous points of all series of one kind.
+/// The previous points of all series of one kind, kept in the order in which the series first came. Batches repeat that
+/// order, so the next series is looked for behind the last one before its hash is asked.
 pub(crate) struct Deltas<V> {
-    table: HashTable<Entry<V>>,
-    /// Next bucket that the expiry looks at.
-    hand: usize,
+    entries: Slab<Entry<V>>,
+    index: HashTable<u32>,
+    /// Where the next series is expected.
+    expected: u32,
+    /// Next slot that the expiry looks at.
+    hand: u32,
     limit: usize,
     /// Whether a point of the same time as the one before is out of order.
     strict: bool,
 }
 
 struct Entry<V> {
-    key: SeriesKey,
-    /// Seconds since the exporter began, when a point last came.
-    seen_s: u32,
+    series: u64,
+    metric: NameId,
+    /// Seconds since the exporter began, when a point last came, and one more.
+    seen_s: NonZeroU32,
     time_unix_nano: u64,
     start_unix_nano: u64,
     value: V,
@@ -53,14 +61,14 @@ struct Entry<V> {
 pub(crate) const FORGET_AFTER_S: u32 = 3600;
 /// Series remembered, per kind.
 pub(crate) const MAX_SERIES: usize = 1_000_000;
-/// Buckets looked at per new series.
+/// Slots looked at per new series.
 const LOOK_PER_INSERT: usize = 4;
-/// Buckets looked at for one to give up when there are too many series.
-const LOOK_WHEN_FULL: usize = 32;
+/// Slots looked at for one to give up when there are too many series.
+const LOOK_WHEN_FULL: u32 = 32;
 
 impl<V: Default> Deltas<V> {
     pub(crate) fn new(limit: usize) -> Deltas<V> {
-        Deltas { table: HashTable::new(), hand: 0, limit, strict: false }
+        Deltas { entries: Slab::new(), index: HashTable::new(), expected: 0, hand: 0, limit, strict: false }
     }
 
     /// With `strict`, a point has to be newer than the one before, not only as new.
@@ -70,8 +78,8 @@ impl<V: Default> Deltas<V> {
 
     /// Forgets a series: its next point is the first again.
     pub(crate) fn forget(&mut self, key: SeriesKey) {
-        if let Ok(entry) = self.table.find_entry(hash(key), |entry| entry.key == key) {
-            entry.remove();
+        if let Some(at) = self.find(key) {
+            self.take(at);
         }
     }
 
@@ -83,72 +91,107 @@ impl<V: Default> Deltas<V> {
         start_unix_nano: u64,
         now_s: u32,
     ) -> Previous<'_, V> {
-        let hash = hash(key);
-        // Looked up by position: the borrow of a hit must not last over the insertion.
-        if let Some(at) = self.table.find_bucket_index(hash, |entry| entry.key == key) {
-            let entry = self.table.get_bucket_mut(at).expect("the bucket was just found");
+        if let Some(at) = self.find(key) {
+            self.expected = at + 1;
+            let entry = self.entries.at_mut(at);
             if time_unix_nano < entry.time_unix_nano || (self.strict && time_unix_nano == entry.time_unix_nano) {
                 return Previous::OutOfOrder;
             }
             let restarted = entry.start_unix_nano != 0 && start_unix_nano > entry.start_unix_nano;
-            entry.seen_s = now_s;
+            entry.seen_s = seen(now_s);
             entry.time_unix_nano = time_unix_nano;
             entry.start_unix_nano = start_unix_nano;
             return if restarted { Previous::Restarted(&mut entry.value) } else { Previous::Known(&mut entry.value) };
         }
-        if self.table.len() >= self.limit {
+        if self.entries.len() >= self.limit {
             self.give_one_up(now_s);
         } else {
             self.expire(LOOK_PER_INSERT, now_s);
         }
-        let entry = Entry { key, seen_s: now_s, time_unix_nano, start_unix_nano, value: V::default() };
-        Previous::First(&mut self.table.insert_unique(hash, entry, |entry| self::hash(entry.key)).into_mut().value)
+        let SeriesKey { series, metric } = key;
+        let value = V::default();
+        let entry = Entry { series, metric, seen_s: seen(now_s), time_unix_nano, start_unix_nano, value };
+        let at = self.entries.insert(entry);
+        self.expected = at + 1;
+        let entries = &self.entries;
+        self.index.insert_unique(hash(key), at, |at| hash(entries.at(*at).key()));
+        Previous::First(&mut self.entries.at_mut(at).value)
     }
 
-    /// Looks at some buckets and forgets what has not come for long.
-    pub(crate) fn expire(&mut self, buckets: usize, now_s: u32) {
-        for _ in 0..buckets.min(self.table.num_buckets()) {
-            self.hand = if self.hand + 1 < self.table.num_buckets() { self.hand + 1 } else { 0 };
-            if let Ok(entry) = self.table.get_bucket_entry(self.hand)
-                && now_s.saturating_sub(entry.get().seen_s) >= FORGET_AFTER_S
-            {
-                entry.remove();
+    /// Looks at some slots and forgets what has not come for long.
+    pub(crate) fn expire(&mut self, slots: usize, now_s: u32) {
+        for _ in 0..slots.min(self.slots()) {
+            let at = self.turn();
+            if self.entries.get(at).is_some_and(|entry| entry.silent_s(now_s) >= FORGET_AFTER_S) {
+                self.take(at);
             }
         }
+    }
+
+    fn find(&self, key: SeriesKey) -> Option<u32> {
+        let is_expected = self.entries.get(self.expected).is_some_and(|entry| entry.key() == key);
+        if is_expected {
+            return Some(self.expected);
+        }
+        self.index.find(hash(key), |at| self.entries.at(*at).key() == key).copied()
     }
 
     /// Forgets the one of a few series that has been silent for longest.
     fn give_one_up(&mut self, now_s: u32) {
-        let buckets = self.table.num_buckets();
-        let mut oldest: Option<(u32, usize)> = None;
+        let slots = self.entries.slots();
+        let mut oldest: Option<(u32, u32)> = None;
         let mut looked = 0;
-        while (looked < LOOK_WHEN_FULL || oldest.is_none()) && looked < buckets {
-            self.hand = if self.hand + 1 < buckets { self.hand + 1 } else { 0 };
+        while (looked < LOOK_WHEN_FULL || oldest.is_none()) && looked < slots {
+            let at = self.turn();
             looked += 1;
-            if let Some(entry) = self.table.get_bucket(self.hand) {
-                let silent = now_s.saturating_sub(entry.seen_s);
+            if let Some(entry) = self.entries.get(at) {
+                let silent = entry.silent_s(now_s);
                 if oldest.is_none_or(|(most, _)| silent > most) {
-                    oldest = Some((silent, self.hand));
+                    oldest = Some((silent, at));
                 }
             }
         }
-        if let Some((_, at)) = oldest
-            && let Ok(entry) = self.table.get_bucket_entry(at)
-        {
-            entry.remove();
+        if let Some((_, at)) = oldest {
+            self.take(at);
+        }
+    }
+
+    fn turn(&mut self) -> u32 {
+        self.hand = if self.hand + 1 < self.entries.slots() { self.hand + 1 } else { 0 };
+        self.hand
+    }
+
+    fn take(&mut self, at: u32) {
+        let Some(entry) = self.entries.take(at) else { return };
+        if let Ok(found) = self.index.find_entry(hash(entry.key()), |known| *known == at) {
+            found.remove();
         }
     }
 
     /// Series remembered.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.entries.len()
     }
 
-    /// Buckets there are, for a full round of [`Deltas::expire`].
-    pub(crate) fn buckets(&self) -> usize {
-        self.table.num_buckets()
+    /// Slots there are, for a full round of [`Deltas::expire`].
+    pub(crate) fn slots(&self) -> usize {
+        self.entries.slots() as usize
     }
+}
+
+impl<V> Entry<V> {
+    fn key(&self) -> SeriesKey {
+        SeriesKey { series: self.series, metric: self.metric }
+    }
+
+    fn silent_s(&self, now_s: u32) -> u32 {
+        seen(now_s).get().saturating_sub(self.seen_s.get())
+    }
+}
+
+fn seen(now_s: u32) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(now_s)
 }
 
 fn hash(key: SeriesKey) -> u64 {
@@ -158,10 +201,11 @@ fn hash(key: SeriesKey) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::awsemf::Form;
     use crate::awsemf::names::Names;
 
     fn key(series: u64) -> SeriesKey {
-        SeriesKey { series, metric: Names::new().intern("m") }
+        SeriesKey { series, metric: Names::new(Form::Plain).intern("m") }
     }
 
     /// Puts a value and says what was there.
@@ -197,11 +241,32 @@ mod tests {
             put(&mut d, series, 1, 0, 0, 1.0);
         }
         put(&mut d, 7, 2, 0, FORGET_AFTER_S - 1, 1.0);
-        d.expire(d.buckets(), FORGET_AFTER_S - 1);
+        d.expire(d.slots(), FORGET_AFTER_S - 1);
         assert_eq!(d.len(), 100);
-        d.expire(d.buckets(), FORGET_AFTER_S);
+        d.expire(d.slots(), FORGET_AFTER_S);
         assert_eq!(d.len(), 1);
         assert_eq!(put(&mut d, 7, 3, 0, FORGET_AFTER_S, 4.0), "known 1");
+    }
+
+    #[test]
+    fn series_are_found_in_any_order_and_after_others_took_their_place() {
+        let mut d = Deltas::new(1000);
+        for series in 0..10 {
+            put(&mut d, series, 1, 0, 0, series as f64);
+        }
+        for series in [0, 1, 2, 9, 3, 3, 0, 8, 7, 9] {
+            assert_eq!(put(&mut d, series, 2, 0, 9, series as f64), format!("known {series}"));
+        }
+        d.expire(d.slots(), FORGET_AFTER_S);
+        assert_eq!(d.len(), 7, "4, 5 and 6 did not come again");
+        for series in [20, 21, 22] {
+            assert_eq!(put(&mut d, series, 3, 0, FORGET_AFTER_S, series as f64), "first");
+        }
+        assert_eq!(d.slots(), 10);
+        for series in [3, 20, 21, 22, 7, 0] {
+            assert_eq!(put(&mut d, series, 4, 0, FORGET_AFTER_S, 0.0), format!("known {series}"));
+        }
+        assert_eq!(put(&mut d, 4, 5, 0, FORGET_AFTER_S, 0.0), "first");
     }
 
     #[test]

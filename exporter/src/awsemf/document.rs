@@ -6,6 +6,7 @@ use proto::number::{push_i64, push_json_f64, push_u64};
 
 use super::config::Version;
 use super::fields::Fields;
+use super::form::Form;
 use super::group::{Row, RowValue, Rows};
 use super::layout::Layout;
 use super::names::{NameId, Names};
@@ -25,6 +26,7 @@ pub(crate) struct Document<'a> {
     pub(crate) layout: Layout,
     pub(crate) names: &'a Names,
     pub(crate) fields: &'a Fields,
+    pub(crate) words: &'a Words,
     pub(crate) plan: &'a EventPlan,
     pub(crate) rows: &'a Rows,
     pub(crate) time_ms: i64,
@@ -117,52 +119,54 @@ impl Document<'_> {
     }
 
     fn push_own(&self, out: &mut Vec<u8>, which: Own, chosen: &[Chosen], directives: &[u32]) {
+        let words = self.words;
         match which {
-            Own::Version => out.extend_from_slice(if self.version == Version::V1 { b"\"1\"" } else { b"\"0\"" }),
+            Own::Version => out.extend_from_slice(if self.version == Version::V1 { &words.one } else { &words.zero }),
             Own::Aws => {
-                out.extend_from_slice(b"{\"CloudWatchMetrics\":");
+                out.extend_from_slice(&words.open_aws);
                 self.push_directives(out, chosen, directives);
-                out.extend_from_slice(b",\"Timestamp\":");
+                out.extend_from_slice(&words.timestamp);
                 push_i64(out, self.time_ms);
                 out.push(b'}');
             }
             Own::CloudWatchMetrics => self.push_directives(out, chosen, directives),
             Own::Timestamp => {
-                out.push(b'"');
+                out.extend_from_slice(&words.quote);
                 push_i64(out, self.time_ms);
-                out.push(b'"');
+                out.extend_from_slice(&words.quote);
             }
             Own::PromMetricType => out.extend_from_slice(match self.plan.kind {
-                MetricKind::Gauge => b"\"gauge\"",
-                MetricKind::Sum => b"\"counter\"",
-                MetricKind::Histogram => b"\"histogram\"",
-                MetricKind::Summary => b"\"summary\"",
-                MetricKind::ExponentialHistogram | MetricKind::None => b"\"\"",
+                MetricKind::Gauge => &words.gauge,
+                MetricKind::Sum => &words.counter,
+                MetricKind::Histogram => &words.histogram,
+                MetricKind::Summary => &words.summary,
+                MetricKind::ExponentialHistogram | MetricKind::None => &words.empty,
             }),
         }
     }
 
     fn push_directives(&self, out: &mut Vec<u8>, chosen: &[Chosen], directives: &[u32]) {
+        let words = self.words;
         let objects = directives.iter().flat_map(|directive| {
             let dimensions = &self.plan.directives[*directive as usize].dimensions;
             dimensions.iter().map(move |dimensions| (*directive, &**dimensions))
         });
         super::json::push_all(out, b"[]", objects, |out, (directive, dimensions)| match self.layout {
             Layout::Collector => {
-                out.extend_from_slice(b"{\"Namespace\":");
+                out.extend_from_slice(&words.open_namespace);
                 out.extend_from_slice(&self.plan.namespace);
-                out.extend_from_slice(b",\"Dimensions\":");
+                out.extend_from_slice(&words.dimensions);
                 out.extend_from_slice(dimensions);
-                out.extend_from_slice(b",\"Metrics\":");
+                out.extend_from_slice(&words.metrics);
                 self.push_definitions(out, chosen, directive);
                 out.push(b'}');
             }
             Layout::CloudWatchAgent => {
-                out.extend_from_slice(b"{\"Metrics\":");
+                out.extend_from_slice(&words.open_metrics);
                 self.push_definitions(out, chosen, directive);
-                out.extend_from_slice(b",\"Dimensions\":");
+                out.extend_from_slice(&words.dimensions);
                 out.extend_from_slice(dimensions);
-                out.extend_from_slice(b",\"Namespace\":");
+                out.extend_from_slice(&words.namespace);
                 out.extend_from_slice(&self.plan.namespace);
                 out.push(b'}');
             }
@@ -187,19 +191,31 @@ impl Document<'_> {
             RowValue::Statistics(index) => {
                 let s = &self.rows.statistics[index as usize];
                 out.push(b'{');
-                push_statistics(out, s.max, s.min, s.count, s.sum);
+                self.push_statistics(out, s.max, s.min, s.count, s.sum);
             }
             RowValue::Values(index) => {
                 let part = &self.rows.parts[index as usize];
                 let values = &self.rows.values[part.start..][..part.len];
-                out.extend_from_slice(b"{\"Values\":");
+                out.extend_from_slice(&self.words.open_values);
                 push_list(out, values, |out, (value, _)| push_json_f64(out, *value));
-                out.extend_from_slice(b",\"Counts\":");
+                out.extend_from_slice(&self.words.counts);
                 push_list(out, values, |out, (_, count)| push_json_f64(out, *count as f64));
                 out.push(b',');
-                push_statistics(out, part.max, part.min, part.count, part.sum);
+                self.push_statistics(out, part.max, part.min, part.count, part.sum);
             }
         }
+    }
+
+    fn push_statistics(&self, out: &mut Vec<u8>, max: f64, min: f64, count: u64, sum: f64) {
+        out.extend_from_slice(&self.words.max);
+        push_json_f64(out, max);
+        out.extend_from_slice(&self.words.min);
+        push_json_f64(out, min);
+        out.extend_from_slice(&self.words.count);
+        push_u64(out, count);
+        out.extend_from_slice(&self.words.sum);
+        push_json_f64(out, sum);
+        out.push(b'}');
     }
 }
 
@@ -207,16 +223,58 @@ fn push_list<T>(out: &mut Vec<u8>, items: &[T], push: impl Fn(&mut Vec<u8>, &T))
     super::json::push_all(out, b"[]", items, push);
 }
 
-fn push_statistics(out: &mut Vec<u8>, max: f64, min: f64, count: u64, sum: f64) {
-    out.extend_from_slice(b"\"Max\":");
-    push_json_f64(out, max);
-    out.extend_from_slice(b",\"Min\":");
-    push_json_f64(out, min);
-    out.extend_from_slice(b",\"Count\":");
-    push_u64(out, count);
-    out.extend_from_slice(b",\"Sum\":");
-    push_json_f64(out, sum);
-    out.push(b'}');
+/// The constant parts of documents that hold quotes, in the form of the documents.
+pub(crate) struct Words {
+    zero: Box<[u8]>,
+    one: Box<[u8]>,
+    open_aws: Box<[u8]>,
+    timestamp: Box<[u8]>,
+    quote: Box<[u8]>,
+    gauge: Box<[u8]>,
+    counter: Box<[u8]>,
+    histogram: Box<[u8]>,
+    summary: Box<[u8]>,
+    empty: Box<[u8]>,
+    open_namespace: Box<[u8]>,
+    open_metrics: Box<[u8]>,
+    dimensions: Box<[u8]>,
+    metrics: Box<[u8]>,
+    namespace: Box<[u8]>,
+    open_values: Box<[u8]>,
+    counts: Box<[u8]>,
+    max: Box<[u8]>,
+    min: Box<[u8]>,
+    count: Box<[u8]>,
+    sum: Box<[u8]>,
+}
+
+impl Words {
+    pub(crate) fn new(form: Form) -> Words {
+        let word = |text: &str| form.seal(text.into());
+        Words {
+            zero: word("\"0\""),
+            one: word("\"1\""),
+            open_aws: word("{\"CloudWatchMetrics\":"),
+            timestamp: word(",\"Timestamp\":"),
+            quote: word("\""),
+            gauge: word("\"gauge\""),
+            counter: word("\"counter\""),
+            histogram: word("\"histogram\""),
+            summary: word("\"summary\""),
+            empty: word("\"\""),
+            open_namespace: word("{\"Namespace\":"),
+            open_metrics: word("{\"Metrics\":"),
+            dimensions: word(",\"Dimensions\":"),
+            metrics: word(",\"Metrics\":"),
+            namespace: word(",\"Namespace\":"),
+            open_values: word("{\"Values\":"),
+            counts: word(",\"Counts\":"),
+            max: word("\"Max\":"),
+            min: word(",\"Min\":"),
+            count: word(",\"Count\":"),
+            sum: word(",\"Sum\":"),
+        }
+    }
 }
 
 /// Hands out a plan's label text up to a rank; neighbouring labels are copied at once.

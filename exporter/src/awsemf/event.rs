@@ -21,8 +21,10 @@ pub struct EventRef<'a> {
     pub destination: &'a Destination,
     /// Time of its data points, Unix milliseconds.
     pub timestamp_ms: i64,
-    /// The EMF document: JSON, UTF-8, without a newline, at most [`MAX_DOCUMENT_BYTES`] long.
+    /// The EMF document: JSON, UTF-8, without a newline, in the form that the translator was made for.
     pub document: &'a [u8],
+    /// Length of the document itself, whatever its form; at most [`MAX_DOCUMENT_BYTES`].
+    pub plain_len: usize,
     /// Data points of the batch that are counted with this event; 0 for the further parts of a split point.
     pub points: u32,
 }

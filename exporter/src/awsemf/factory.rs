@@ -86,10 +86,9 @@ impl Exporter for AwsEmf {
     }
 
     fn encoder(&self) -> AwsEmfEncoder {
-        AwsEmfEncoder {
-            translator: Translator::new(self.settings.clone(), &self.id, self.too_long_sets.clone()),
-            batcher: self.target.batcher(),
-        }
+        let batcher = self.target.batcher();
+        let (settings, too_long_sets) = (self.settings.clone(), self.too_long_sets.clone());
+        AwsEmfEncoder { translator: Translator::new(settings, &self.id, too_long_sets, batcher.form()), batcher }
     }
 
     fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {

@@ -18,7 +18,8 @@ pub(crate) struct FieldId(u32);
 pub(crate) struct Field {
     pub(crate) name: NameId,
     pub(crate) selection: SelectionId,
-    /// `{"Name":"x","Unit":"Count","StorageResolution":`, or in the agent's layout the whole `{"Unit":"Count","Name":"x"}`
+    /// `{"Name":"x","Unit":"Count","StorageResolution":`, or in the agent's layout the whole
+    /// `{"Unit":"Count","Name":"x"}`; in the form of the documents.
     pub(crate) definition: Box<[u8]>,
     unit: Box<str>,
 }
@@ -51,10 +52,10 @@ impl Fields {
         if let Some(index) = self.index.find(hash, is) {
             return FieldId(*index);
         }
-        let definition = definition(names.quoted(name), unit, settings);
+        let definition = names.form.seal(definition(names.text(name), unit, settings));
         let selection = selections.of_name(settings, names.text(name));
         let index = self.list.len() as u32;
-        self.list.push(Field { name, selection, definition: definition.into_boxed_slice(), unit: unit.into() });
+        self.list.push(Field { name, selection, definition, unit: unit.into() });
         let list = &self.list;
         self.index.insert_unique(hash, index, |index| {
             let field = &list[*index as usize];
@@ -72,11 +73,11 @@ impl Fields {
     }
 }
 
-fn definition(name: &[u8], unit: &str, settings: &TranslationSettings) -> Vec<u8> {
+fn definition(name: &str, unit: &str, settings: &TranslationSettings) -> Vec<u8> {
     let mut out = vec![b'{'];
     let push_name = |out: &mut Vec<u8>| {
         out.extend_from_slice(b"\"Name\":");
-        out.extend_from_slice(name);
+        push_string(out, name);
     };
     let push_unit = |out: &mut Vec<u8>| {
         out.extend_from_slice(b"\"Unit\":");

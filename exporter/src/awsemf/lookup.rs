@@ -8,7 +8,9 @@ use proto::{AttrSetId, Batch, MetricKind, Scope, Tables, Temporality};
 
 use super::config::TranslationSettings;
 use super::drops::Reason;
+use super::document::Words;
 use super::fields::{FieldId, Fields};
+use super::form::Form;
 use super::layout;
 use super::names::{NameId, Names};
 use super::plan::{Plans, SeriesRef};
@@ -53,6 +55,7 @@ pub(crate) struct Lookup {
 
 /// The caches that outlive the batch.
 pub(crate) struct Caches {
+    pub(crate) words: Words,
     pub(crate) names: Names,
     pub(crate) fields: Fields,
     pub(crate) resources: Resources,
@@ -61,9 +64,10 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
-    pub(crate) fn new(default_stream: Arc<str>) -> Caches {
+    pub(crate) fn new(default_stream: Arc<str>, form: Form) -> Caches {
         Caches {
-            names: Names::new(),
+            words: Words::new(form),
+            names: Names::new(form),
             fields: Fields::default(),
             resources: Resources::default(),
             selections: Selections::default(),

@@ -12,6 +12,7 @@ mod event;
 mod exponential;
 mod factory;
 mod fields;
+mod form;
 mod group;
 mod json;
 mod labels;
@@ -35,6 +36,7 @@ pub use config::{
 };
 pub use event::{Destination, EventRef, EventSink, MAX_DOCUMENT_BYTES};
 pub use factory::FACTORY;
+pub use form::Form;
 pub use layout::Layout;
 pub use session::AwsSessionConfig;
 pub use translator::Translator;

@@ -3,6 +3,7 @@
 
 use proto::{SymbolId, Symbols};
 
+use super::form::Form;
 use super::json;
 
 /// Number of a field name.
@@ -25,8 +26,9 @@ const MAX_NAMES: usize = 200_000;
 /// All field names seen.
 pub(crate) struct Names {
     symbols: Symbols,
-    /// `"name":` by number.
+    /// `"name":` by number, in the form of the documents.
     fields: Vec<Box<[u8]>>,
+    pub(crate) form: Form,
     /// Position in byte order by number; valid after [`Names::settle`].
     ranks: Vec<u32>,
     /// Numbers in byte order, up to the last settling.
@@ -46,12 +48,13 @@ pub(crate) struct OwnNames {
 }
 
 impl Names {
-    pub(crate) fn new() -> Names {
+    /// No names yet; what is cached for documents takes this form.
+    pub(crate) fn new(form: Form) -> Names {
         let none = NameId::EMPTY;
         let own =
             OwnNames { aws: none, cloudwatch_metrics: none, timestamp: none, version: none, prom_metric_type: none };
         let mut names =
-            Names { symbols: Symbols::default(), fields: Vec::new(), ranks: Vec::new(), sorted: Vec::new(), own };
+            Names { symbols: Symbols::default(), fields: Vec::new(), form, ranks: Vec::new(), sorted: Vec::new(), own };
         names.intern("");
         names.own = OwnNames {
             aws: names.intern("_aws"),
@@ -71,7 +74,7 @@ impl Names {
             let mut field = Vec::with_capacity(name.len() + 3);
             json::push_string(&mut field, name);
             field.push(b':');
-            self.fields.push(field.into_boxed_slice());
+            self.fields.push(self.form.seal(field));
         }
         NameId(id.0)
     }
@@ -80,15 +83,9 @@ impl Names {
         self.symbols.get(SymbolId(id.0))
     }
 
-    /// `"name":`
+    /// `"name":`, in the form of the documents.
     pub(crate) fn field(&self, id: NameId) -> &[u8] {
         &self.fields[id.0 as usize]
-    }
-
-    /// `"name"`
-    pub(crate) fn quoted(&self, id: NameId) -> &[u8] {
-        let field = self.field(id);
-        &field[..field.len() - 1]
     }
 
     /// Ranks the names that are new since the last call. Needed before [`Names::rank`].
@@ -132,7 +129,7 @@ mod tests {
 
     #[test]
     fn names_are_ranked_by_their_bytes_however_they_come() {
-        let mut names = Names::new();
+        let mut names = Names::new(Form::Plain);
         let rounds: [&[&str]; 3] = [&["b", "a", "é", "OTelLib"], &["aa", "A", "Version"], &["", "~", "b\u{1}"]];
         let mut all = Vec::new();
         for round in rounds {
@@ -144,7 +141,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(names.quoted(names.own.version), b"\"Version\"");
         let special = names.intern("a\"b");
         assert_eq!(names.field(special), b"\"a\\\"b\":");
     }

@@ -45,7 +45,7 @@ pub(crate) struct SeriesPlan {
     seen_s: u32,
 }
 
-/// What all points of an event share, as text. Several series may share an event.
+/// What all points of an event share, as text in the form of the documents. Several series may share an event.
 pub(crate) struct EventPlan {
     /// JSON string.
     pub(crate) namespace: Box<[u8]>,
@@ -294,14 +294,16 @@ impl EventPlan {
             }
             let id = names.intern(name);
             fields.extend_from_slice(names.field(id));
-            push_value(&mut fields, name, value, &settings.json_labels);
-            fields.push(b',');
+            let mut text = Vec::new();
+            push_value(&mut text, name, value, &settings.json_labels);
+            text.push(b',');
+            fields.extend_from_slice(&names.form.seal(text));
             ends.push((id, fields.len() as u32));
         }
         let mut namespace = Vec::new();
         push_string(&mut namespace, &wanted.resource.namespace);
         EventPlan {
-            namespace: namespace.into_boxed_slice(),
+            namespace: names.form.seal(namespace),
             destination,
             kind: wanted.kind,
             labels: ends.into_boxed_slice(),

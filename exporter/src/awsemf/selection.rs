@@ -152,7 +152,7 @@ impl Selections {
                 push_all(&mut text, b"[]", &sets.sets, |out, set| {
                     push_all(out, b"[]", set, |out, name| push_string(out, name));
                 });
-                text.into_boxed_slice()
+                names.form.seal(text)
             })
             .collect();
         if dimensions.is_empty() {

@@ -11,6 +11,7 @@ use super::cumulative::{BucketDifference, Buckets, Totals};
 use super::delta::{Deltas, MAX_SERIES};
 use super::document::{Chosen, Document};
 use super::drops::{Drops, Notice, Quiet, Reason};
+use super::form::Form;
 use super::event::{EventRef, EventSink, MAX_DOCUMENT_BYTES};
 use super::group::{Row, Rows};
 use super::lookup::{Caches, Lookup};
@@ -46,6 +47,7 @@ pub struct Translator {
     too_long_sets: Counter,
     began: Instant,
     default_stream: Arc<str>,
+    form: Form,
     // Kept for their memory.
     chosen: Vec<Chosen>,
     directives: Vec<u32>,
@@ -53,15 +55,16 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// A translator for the exporter of this id. `too_long_sets` counts dimension sets that are left out.
-    pub fn new(settings: Arc<TranslationSettings>, exporter: &str, too_long_sets: Counter) -> Translator {
+    /// A translator for the exporter of this id that writes documents in this form. `too_long_sets` counts dimension
+    /// sets that are left out.
+    pub fn new(settings: Arc<TranslationSettings>, exporter: &str, too_long_sets: Counter, form: Form) -> Translator {
         // The CloudWatch agent's rule for equal times is to take the second value raw, which ours drops.
         let strict = settings.is_agent();
         let default_stream: Arc<str> = format!("otel-stream-{}", uuid::Uuid::new_v4()).into();
         Translator {
             settings,
             exporter: exporter.to_owned(),
-            caches: Caches::new(default_stream.clone()),
+            caches: Caches::new(default_stream.clone(), form),
             lookup: Lookup::default(),
             rows: Rows::default(),
             sums: Deltas::new(MAX_SERIES).strict(strict),
@@ -73,6 +76,7 @@ impl Translator {
             too_long_sets,
             began: Instant::now(),
             default_stream,
+            form,
             chosen: Vec::new(),
             directives: Vec::new(),
             document: Vec::new(),
@@ -140,15 +144,15 @@ impl Translator {
                 );
             }
             let strict = self.settings.is_agent();
-            self.caches = Caches::new(self.default_stream.clone());
+            self.caches = Caches::new(self.default_stream.clone(), self.form);
             self.sums = Deltas::new(MAX_SERIES).strict(strict);
             self.totals = Deltas::new(MAX_SERIES).strict(strict);
             self.buckets = Deltas::new(MAX_SERIES / 10);
         }
         self.caches.plans.expire(now.seconds);
-        self.sums.expire(self.sums.buckets() / 1024, now.seconds);
-        self.totals.expire(self.totals.buckets() / 1024, now.seconds);
-        self.buckets.expire(self.buckets.buckets() / 1024, now.seconds);
+        self.sums.expire(self.sums.slots() / 1024, now.seconds);
+        self.totals.expire(self.totals.slots() / 1024, now.seconds);
+        self.buckets.expire(self.buckets.slots() / 1024, now.seconds);
     }
 
     fn read(&mut self, batch: &Batch, now: Now) {
@@ -254,6 +258,7 @@ impl Translator {
             layout: self.settings.layout,
             names: &caches.names,
             fields: &caches.fields,
+            words: &caches.words,
             plan,
             rows: &self.rows,
             time_ms: group.time_ms,
@@ -261,7 +266,8 @@ impl Translator {
         };
         self.document.clear();
         document.push(&mut self.document, rows, &self.directives);
-        if self.document.len() > MAX_DOCUMENT_BYTES {
+        let plain_len = self.form.plain_len(&self.document);
+        if plain_len > MAX_DOCUMENT_BYTES {
             if rows.len() > 1 {
                 let (first, second) = rows.split_at(rows.len() / 2);
                 return self.write_event(index, event, first, now, sink)
@@ -272,14 +278,19 @@ impl Translator {
                 tracing::warn!(
                     exporter = %self.exporter,
                     log_group = %plan.destination.group,
-                    bytes = self.document.len(),
+                    bytes = plain_len,
                     "an event with a single metric is longer than the 1 MB that CloudWatch Logs takes; it is dropped"
                 );
             }
             return 0;
         }
-        let event =
-            EventRef { destination: &plan.destination, timestamp_ms: group.time_ms, document: &self.document, points };
+        let event = EventRef {
+            destination: &plan.destination,
+            timestamp_ms: group.time_ms,
+            document: &self.document,
+            plain_len,
+            points,
+        };
         match sink.event(event) {
             Ok(()) => u64::from(points),
             Err(reason) => {

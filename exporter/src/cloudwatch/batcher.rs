@@ -1,5 +1,5 @@
 //! Events into `PutLogEvents` bodies within the service's limits: 1 MiB (26 bytes counted per event), 10,000 events,
-//! 24 hours, in order of time. Escapes each document once, straight into the body. Sends nothing.
+//! 24 hours, in order of time. Documents come escaped. Sends nothing.
 
 use std::mem;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::escape::escape_into;
 use super::request::{Lines, PutRequest, Request};
-use crate::awsemf::{Destination, EventRef, EventSink};
+use crate::awsemf::{Destination, EventRef, EventSink, Form};
+use crate::escape::escape_into;
 
 /// Bytes of a request as the service counts them.
 const MAX_REQUEST_BYTES: usize = 1_048_576;
@@ -78,6 +78,14 @@ impl Batcher {
         Batcher { mode: Mode::Lines { text: Vec::new(), points: 0 }, now_ms: 0, done: Vec::new() }
     }
 
+    /// The form in which it takes documents: that in which they go out.
+    pub fn form(&self) -> Form {
+        match self.mode {
+            Mode::CloudWatch { .. } => Form::Escaped,
+            Mode::Lines { .. } => Form::Plain,
+        }
+    }
+
     /// Starts a batch; `now_ms` (Unix milliseconds) decides which events are too old or too new.
     pub fn begin(&mut self, now_ms: i64) {
         self.now_ms = now_ms;
@@ -136,7 +144,7 @@ impl EventSink for Batcher {
 
 /// Whether the service would take the event.
 fn admit(event: &EventRef<'_>, now_ms: i64) -> Result<(), &'static str> {
-    if event.document.len() + EVENT_OVERHEAD_BYTES > MAX_REQUEST_BYTES {
+    if event.plain_len + EVENT_OVERHEAD_BYTES > MAX_REQUEST_BYTES {
         return Err("event_too_large");
     }
     if now_ms.saturating_sub(event.timestamp_ms) > MAX_AGE_MS {
@@ -177,7 +185,7 @@ impl Body {
         let t = event.timestamp_ms;
         self.events.is_empty()
             || self.events.len() < MAX_EVENTS
-                && self.counted_bytes + event.document.len() + EVENT_OVERHEAD_BYTES <= MAX_REQUEST_BYTES
+                && self.counted_bytes + event.plain_len + EVENT_OVERHEAD_BYTES <= MAX_REQUEST_BYTES
                 && t.saturating_sub(self.first_ms) <= MAX_SPAN_MS
                 && self.last_ms.saturating_sub(t) <= MAX_SPAN_MS
     }
@@ -190,13 +198,13 @@ impl Body {
         self.text.extend_from_slice(b"{\"timestamp\":");
         self.text.extend_from_slice(itoa::Buffer::new().format(event.timestamp_ms).as_bytes());
         self.text.extend_from_slice(b",\"message\":\"");
-        escape_into(&mut self.text, event.document);
+        self.text.extend_from_slice(event.document);
         self.text.extend_from_slice(b"\"}");
         let t = event.timestamp_ms;
         self.sorted &= t >= self.last_ms;
         self.first_ms = self.first_ms.min(t);
         self.last_ms = self.last_ms.max(t);
-        self.counted_bytes += event.document.len() + EVENT_OVERHEAD_BYTES;
+        self.counted_bytes += event.plain_len + EVENT_OVERHEAD_BYTES;
         self.events.push(Event { timestamp_ms: t, start, end: self.text.len() as u32, points: event.points });
     }
 
@@ -250,8 +258,9 @@ mod tests {
         let mut refused = Vec::new();
         for (id, t, document) in events {
             let destination = destination(*id);
+            let document = document.as_bytes();
             let event =
-                EventRef { destination: &destination, timestamp_ms: *t, document: document.as_bytes(), points: 3 };
+                EventRef { destination: &destination, timestamp_ms: *t, document, plain_len: document.len(), points: 3 };
             refused.extend(batcher.event(event).err());
         }
         let mut out = Vec::new();
@@ -330,8 +339,9 @@ mod tests {
         batcher.begin(NOW);
         let destination = destination(0);
         for document in ["{\"a\":1}", "{\"b\":\"\\n\"}"] {
+            let document = document.as_bytes();
             let event =
-                EventRef { destination: &destination, timestamp_ms: 0, document: document.as_bytes(), points: 1 };
+                EventRef { destination: &destination, timestamp_ms: 0, document, plain_len: document.len(), points: 1 };
             batcher.event(event).unwrap();
         }
         let mut out = Vec::new();

@@ -6,7 +6,6 @@ mod batcher;
 mod client;
 mod connector;
 mod errors;
-mod escape;
 mod request;
 mod settings;
 mod stdout;

@@ -38,7 +38,10 @@ fn built() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(workspace)
-        .args(["build", "--quiet", "--locked", "--workspace", "--bins", "--profile", profile, "--target-dir"])
+        // A test target among them: the features of all are then those that `cargo test` compiles, and no dependency is
+        // compiled a second time.
+        .args(["build", "--quiet", "--locked", "--workspace", "--bins", "--test", "tidy", "--profile", profile])
+        .arg("--target-dir")
         .arg(target)
         .status();
     match status {

@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::canon::{canon, recorded};
-use super::{events, translator};
+use super::{events, translator_in};
+use crate::awsemf::Form;
 
 const CASES: &str = include_str!("../../../../tests/golden/conformance/awsemf.json");
 /// The requests are recorded, the expected results are ours.
 const DEFECTS: &str = include_str!("../../../../tests/golden/conformance/awsemf-corrected.json");
 
 /// The differences of a case, empty when there are none.
-fn compare(case: &Value) -> String {
+fn compare(case: &Value, form: Form) -> String {
     let mut differences = String::new();
-    let mut translator = match translator(&case["exporter"].to_string()) {
+    let mut translator = match translator_in(&case["exporter"].to_string(), form) {
         Ok(translator) => translator,
         Err(problems) => return differ(&case["refused"], &Value::from(problems)),
     };
@@ -51,7 +52,7 @@ fn check(cases: &str, number: usize) {
     assert_eq!(cases.len(), number);
     let wrong: Vec<String> = cases
         .iter()
-        .map(|case| (case["name"].as_str().unwrap(), compare(case)))
+        .flat_map(|case| [Form::Plain, Form::Escaped].map(|form| (&case["name"], compare(case, form))))
         .filter(|(_, differences)| !differences.is_empty())
         .map(|(name, differences)| format!("{name}:\n{differences}"))
         .collect();

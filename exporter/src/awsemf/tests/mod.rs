@@ -14,7 +14,7 @@ use std::sync::Arc;
 use proto::{Batch, BuildContext, Counter};
 
 use super::translator::Now;
-use super::{AwsEmfConfig, EventRef, EventSink, Translator};
+use super::{AwsEmfConfig, EventRef, EventSink, Form, Translator};
 
 /// Time of all test data, Unix milliseconds.
 pub(super) const T0_MS: i64 = 1_700_000_000_000;
@@ -31,7 +31,7 @@ pub(super) struct Event {
     pub(super) points: u32,
 }
 
-/// Takes everything.
+/// Takes everything, and the quotes off what comes escaped.
 #[derive(Default)]
 pub(super) struct Collected(pub(super) Vec<Event>);
 
@@ -41,15 +41,29 @@ impl EventSink for Collected {
             group: event.destination.group.to_string(),
             stream: event.destination.stream.to_string(),
             timestamp_ms: event.timestamp_ms,
-            text: String::from_utf8(event.document.to_vec()).unwrap(),
+            text: plain(event),
             points: event.points,
         });
         Ok(())
     }
 }
 
+/// The document itself: only what is escaped starts with `{\"`.
+fn plain(event: EventRef<'_>) -> String {
+    let text = std::str::from_utf8(event.document).unwrap();
+    let text =
+        if text.starts_with("{\\") { serde_json::from_str(&format!("\"{text}\"")).unwrap() } else { text.to_owned() };
+    assert_eq!(text.len(), event.plain_len);
+    text
+}
+
 /// A translator for a section in YAML (or JSON), or its problems as text.
 pub(super) fn translator(yaml: &str) -> Result<Translator, String> {
+    translator_in(yaml, Form::Plain)
+}
+
+/// As [`translator`], for documents of this form.
+pub(super) fn translator_in(yaml: &str, form: Form) -> Result<Translator, String> {
     let (config, mut found) = config::decode_str::<AwsEmfConfig>(yaml);
     let settings = config.and_then(|config| {
         let (settings, more) = config.check(&BuildContext::for_test("awsemf"));
@@ -58,7 +72,7 @@ pub(super) fn translator(yaml: &str) -> Result<Translator, String> {
     });
     match settings {
         Some(settings) if !config::has_errors(&found) => {
-            Ok(Translator::new(Arc::new(settings), "awsemf", Counter::default()))
+            Ok(Translator::new(Arc::new(settings), "awsemf", Counter::default(), form))
         }
         _ => Err(found.iter().map(|problem| format!("{problem}\n")).collect()),
     }

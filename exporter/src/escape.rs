@@ -1,4 +1,4 @@
-//! Text into a JSON string: the one pass over a finished document on its way into a request body.
+//! Text into a JSON string.
 
 /// Bytes escaped at a time.
 const CHUNK: usize = 512;
