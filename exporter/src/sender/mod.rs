@@ -4,12 +4,15 @@
 //! - A batch that is refused was not encoded, so encoders that keep deltas have not moved on.
 //! - Requests of one lane keep their order, retries included; lanes do not wait for each other.
 //! - What is being sent counts as queued. Every point is received, then sent, dropped for a reason, or queued.
+//! - While requests get through, batches are taken at the destination's speed (`pace`); when sending fails, until the
+//!   queue is full.
 //! - A caller that waits for the result and gives up does not take its data with it.
 //! - Shutdown retries what failed at once, goes on until everything is sent or the deadline is over, and counts the
 //!   rest as dropped with the reason `shutdown`.
 
 pub mod config;
 mod ledger;
+mod pace;
 mod queue;
 mod retry;
 mod space;
@@ -36,6 +39,7 @@ use crate::{Encoded, Encoder, Exporter, ExporterNode, OutgoingRequest};
 pub use config::{SenderConfig, SenderSettings, Sizer};
 pub use ledger::Counts;
 use ledger::Ledger;
+use pace::Pace;
 use queue::Queue;
 use space::{NoSpace, Reservation, Space};
 use worker::{Item, Ticket};
@@ -55,6 +59,7 @@ struct Inner<E: Exporter> {
     settings: SenderSettings,
     encoder: tokio::sync::Mutex<Intake<E::Encoder>>,
     space: Space,
+    pace: Pace,
     queue: Queue<Item<<E::Encoder as Encoder>::Request>>,
     ledger: Ledger,
     /// Encoded bytes per point of the last batches, in 1/16 byte; 0 before the first.
@@ -80,6 +85,7 @@ impl<E: Exporter> Sender<E> {
             encoder: tokio::sync::Mutex::new(Intake { encoder: None, requests: Vec::new() }),
             ledger: Ledger::new(context, space.clone()),
             space,
+            pace: Pace::new(),
             settings,
             queue: Queue::new(),
             bytes_per_point: AtomicU64::new(0),
@@ -125,6 +131,7 @@ impl<E: Exporter> ExporterNode for Sender<E> {
             let inner = &self.inner;
             let until = Instant::now() + deadline;
             inner.space.close();
+            inner.pace.close();
             // Waits for a batch that is being encoded; later ones are refused.
             drop(inner.encoder.lock().await);
             // A second shutdown keeps the first one's deadline.
@@ -158,6 +165,7 @@ impl<E: Exporter> Inner<E> {
     async fn take(&self, batch: &Batch) -> Result<Option<oneshot::Receiver<Result<(), Refusal>>>, Refusal> {
         let mut intake = self.encoder.lock().await;
         let queue = &self.settings.queue;
+        self.pace.wait().await;
         let mut reservation = self.reserve(batch).await?;
         // From here to the end nothing waits: a cancelled caller cannot leave a batch half encoded.
         let encoded = self.encode(&mut intake, batch);
@@ -168,6 +176,7 @@ impl<E: Exporter> Inner<E> {
         let (waiter, answer) = if wait { Some(oneshot::channel()) } else { None }.unzip();
         let ticket = Arc::new(Ticket::new(reservation, waiter));
         for request in intake.requests.drain(..) {
+            self.pace.queued(request.size_bytes());
             self.queue.push(request.lane(), Item { request, ticket: ticket.clone() });
         }
         Ok(answer)

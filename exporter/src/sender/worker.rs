@@ -71,6 +71,7 @@ impl<E: Exporter> Inner<E> {
                 outcome = self.attempt(request) => outcome,
                 () = self.abort.cancelled() => return lost_at_shutdown("the time to drain is over"),
             };
+            self.pace.attempted(matches!(outcome, Outcome::Retry { .. }));
             let (after, error) = match outcome {
                 Outcome::Delivered { rejected } => return End::Delivered(rejected),
                 Outcome::Permanent { reason, error } => {
@@ -115,6 +116,7 @@ impl<E: Exporter> Inner<E> {
     /// Books the end of a request and tells who waits.
     fn settle(&self, item: Item<<E::Encoder as Encoder>::Request>, end: End) {
         let points = item.request.points();
+        self.pace.settled(item.request.size_bytes());
         match end {
             End::Delivered(rejected) => {
                 self.ledger.delivered(points, &rejected);
@@ -134,6 +136,7 @@ impl<E: Exporter> Inner<E> {
 
     /// Books a request that was never taken out of the queue.
     pub(crate) fn abandon(&self, item: Item<<E::Encoder as Encoder>::Request>) {
+        self.pace.settled(item.request.size_bytes());
         self.ledger.lost(item.request.points(), "shutdown".into());
         item.ticket.fail(Refusal::retry("interrupted due to shutdown"));
     }
