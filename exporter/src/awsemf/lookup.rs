@@ -7,8 +7,8 @@ use proto::attrs::mix;
 use proto::{AttrSetId, Batch, MetricKind, Scope, Tables, Temporality};
 
 use super::config::TranslationSettings;
-use super::drops::Reason;
 use super::document::Words;
+use super::drops::Reason;
 use super::fields::{FieldId, Fields};
 use super::form::Form;
 use super::layout;

@@ -259,8 +259,13 @@ mod tests {
         for (id, t, document) in events {
             let destination = destination(*id);
             let document = document.as_bytes();
-            let event =
-                EventRef { destination: &destination, timestamp_ms: *t, document, plain_len: document.len(), points: 3 };
+            let event = EventRef {
+                destination: &destination,
+                timestamp_ms: *t,
+                document,
+                plain_len: document.len(),
+                points: 3,
+            };
             refused.extend(batcher.event(event).err());
         }
         let mut out = Vec::new();
