@@ -6,6 +6,8 @@ mod conformance;
 mod limits;
 mod requests;
 mod vectors;
+mod vectors_config;
+mod vectors_documents;
 mod vectors_points;
 
 use std::collections::BTreeMap;
