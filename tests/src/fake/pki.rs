@@ -1,6 +1,8 @@
 //! Throw-away certificates: an authority, a server and a client under it. Made anew in every process.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ResolvesServerCertUsingSni, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -32,6 +34,8 @@ impl Pki {
     pub fn new(names: &[&str]) -> Self {
         let mut ca = CertificateParams::new(Vec::new()).expect("no names are valid names");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Strict clients (Python since 3.13) demand this and the key identifiers.
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         ca.distinguished_name.push(DnType::CommonName, "test authority");
         let ca_key = KeyPair::generate().expect("a key pair");
         let ca_cert = ca.self_signed(&ca_key).expect("a self-signed authority");
@@ -41,6 +45,7 @@ impl Pki {
             let mut params = CertificateParams::new(names).expect("host names or addresses");
             params.distinguished_name.push(DnType::CommonName, common_name);
             params.extended_key_usages.push(usage);
+            params.use_authority_key_identifier_extension = true;
             let key = KeyPair::generate().expect("a key pair");
             (params.signed_by(&key, &issuer).expect("a signed certificate"), key)
         };
