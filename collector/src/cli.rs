@@ -267,18 +267,12 @@ fn lines(problems: &[Diagnostic]) -> String {
 
 #[expect(clippy::print_stderr, reason = "what validate found is for the person at the terminal")]
 fn report(problems: &[Diagnostic]) {
-    if !problems.is_empty() {
-        eprintln!("{}", config::render(problems, std::io::stderr().is_terminal()));
-    }
-    let errors = problems.iter().filter(|p| p.severity == config::Severity::Error).count();
-    if !problems.is_empty() {
-        eprintln!("{errors} errors, {} warnings", problems.len() - errors);
-    }
+    eprint!("{}", config::render(problems, std::io::stderr().is_terminal()));
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a process that could not run")]
 fn complain(error: &str) {
-    eprintln!("Error: {error}");
+    eprintln!("Error: {}", error.trim_end());
 }
 
 #[expect(clippy::print_stdout, reason = "the output of a sub-command")]

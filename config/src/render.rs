@@ -14,7 +14,8 @@ const SHOWN_LINE_CHARS: usize = 240;
 /// Problems that are shown.
 const SHOWN_PROBLEMS: usize = 200;
 
-/// Diagnostics as they are shown to a person: in the order of the text, each with its line, then a count. `color` is for terminals.
+/// Diagnostics as they are shown to a person: in the order of the text, each with its line, then how many
+/// there are. `color` is for terminals.
 pub fn render(diagnostics: &[Diagnostic], color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
@@ -29,11 +30,24 @@ pub fn render(diagnostics: &[Diagnostic], color: bool) -> String {
     if hidden > 0 {
         out.push_str(&format!("{hidden} more are not shown\n"));
     }
-    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
-    if errors > 0 {
-        out.push_str(&format!("{errors} error{} in the configuration\n", if errors == 1 { "" } else { "s" }));
-    }
+    out.push_str(&summary(diagnostics));
     out
+}
+
+/// `2 errors and 1 warning in the configuration`; nothing when there are none.
+fn summary(diagnostics: &[Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let counted = |count: usize, word: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        _ => Some(format!("{count} {word}s")),
+    };
+    let parts: Vec<String> =
+        [counted(errors, "error"), counted(diagnostics.len() - errors, "warning")].into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("{} in the configuration\n", parts.join(" and ")),
+    }
 }
 
 fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {

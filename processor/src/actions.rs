@@ -97,6 +97,9 @@ impl Actions {
     }
 }
 
+/// What an action may do.
+const VERBS: [&str; 7] = ["insert", "update", "upsert", "delete", "hash", "extract", "convert"];
+
 fn compile(config: &ActionConfig, index: usize) -> Result<Action, String> {
     let key = config.key.value.clone();
     let verb = config.action.to_ascii_lowercase();
@@ -110,6 +113,9 @@ fn compile(config: &ActionConfig, index: usize) -> Result<Action, String> {
             if text.starts_with("Either") { "." } else { "" }
         )
     };
+    if !VERBS.contains(&verb.as_str()) {
+        return Err(fail(&format!("due to unsupported action {verb:?}; valid actions are: {}", VERBS.join(", "))));
+    }
     let sets = matches!(verb.as_str(), "insert" | "update" | "upsert");
     let sources = [
         config.value.as_ref().is_some_and(|n| !n.is_null()),
@@ -155,14 +161,14 @@ fn compile(config: &ActionConfig, index: usize) -> Result<Action, String> {
             let groups = group_names(&pattern).map_err(|e| fail(&e))?;
             Does::Extract { pattern, groups }
         }
-        "convert" => Does::Convert(match config.converted_type.as_str() {
+        // The last of the verbs.
+        _ => Does::Convert(match config.converted_type.as_str() {
             "string" => ValueKind::Str,
             "int" => ValueKind::Int,
             "double" => ValueKind::Double,
             "" => return Err(fail("due to missing required field \"converted_type\" for the action \"convert\"")),
             other => return Err(fail(&format!("due to invalid value {other:?} in field \"converted_type\""))),
         }),
-        other => return Err(fail(&format!("due to unsupported action {other:?}"))),
     };
     Ok(Action { key, does })
 }

@@ -11,7 +11,7 @@ use crate::decode::{Spanned, decode};
 use crate::diagnostic::Diagnostic;
 use crate::hint;
 use crate::id::ComponentId;
-use crate::node::{Node, Value};
+use crate::node::{Key, Node, Value};
 use crate::position::Span;
 
 /// A kind of data.
@@ -159,6 +159,19 @@ pub(super) fn read(
             service.skipped.push(pipeline);
         }
     }
+    nothing_to_run(node, service, found);
+}
+
+/// Only traces and logs: an agent that ran would do nothing for ever.
+fn nothing_to_run(node: Option<&Node>, service: &Service, found: &mut Vec<Diagnostic>) {
+    let (Some(node), Some(first)) = (node, service.skipped.first()) else { return };
+    let is_metrics = |key: &Key| key.name.trim_start().starts_with(Signal::Metrics.as_str());
+    if node.entries().iter().any(|(key, _)| is_metrics(key)) {
+        return;
+    }
+    let text = "no pipeline is left to run: this agent carries metrics, and only traces or logs are configured";
+    let help = "add a pipeline metrics with receivers and exporters, or run the ADOT collector for the others";
+    found.push(Diagnostic::error(text).at(&first.span).path("service::pipelines").help(help));
 }
 
 /// Reads a pipeline's parts even when its id is wrong, to find all problems.

@@ -83,6 +83,13 @@ service:
         (1, 1, 0)
     );
     assert_eq!((config.receivers.len(), config.exporters.len()), (1, 1));
+    let alone = text.replace("    metrics: {receivers: [otlp], exporters: [awsemf]}\n", "");
+    for nothing_to_run in [alone.clone(), alone.replace("traces: {", "logs/a: {")] {
+        let (_, found) = check(&nothing_to_run);
+        let errors: Vec<_> = found.iter().filter(|text| text.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{found:#?}");
+        assert!(errors[0].contains("service::pipelines: no pipeline is left to run"), "{errors:?}");
+    }
     let (_, found) = check(&text.replace("receivers: [otlp], exporters", "receivers: [awsxray], exporters"));
     assert!(found.iter().any(|text| text.starts_with("error: ") && text.contains("receivers::awsxray")), "{found:#?}");
 }

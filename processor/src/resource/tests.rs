@@ -109,7 +109,10 @@ fn mistakes_are_named_as_the_collector_names_them() {
             "attributes: [{key: x, action: insert}]",
             "error with key \"x\" (0-th action): error creating AttrProc. Either field",
         ),
-        ("attributes: [{key: x, action: foo}]", "due to unsupported action \"foo\""),
+        (
+            "attributes: [{key: x, action: foo, value: a}]",
+            "due to unsupported action \"foo\"; valid actions are: insert, update, upsert, delete, hash, extract, convert",
+        ),
         (
             "attributes: [{key: x, action: insert, value: a, from_attribute: b}]",
             "due to multiple value sources being set",

@@ -33,7 +33,7 @@ struct Nothing {}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct GlobalKeys {
+pub(super) struct GlobalKeys {
     evaluation_interval: Option<Node>,
     rule_query_offset: Option<Node>,
     query_log_file: Option<Node>,

@@ -5,6 +5,7 @@ mod discovery;
 mod global;
 mod http;
 mod job;
+mod place;
 mod protocol;
 mod refuse;
 
@@ -60,7 +61,8 @@ pub(crate) fn settings(node: &Node, env: &dyn Fn(&str) -> Option<String>) -> Bui
     let mut own = node.clone();
     refuse::receiver(&mut own, &mut found);
     let has_refused = !found.is_empty();
-    let (keys, problems) = decode::<ReceiverKeys>(&own);
+    let (keys, mut problems) = decode::<ReceiverKeys>(&own);
+    problems.iter_mut().for_each(|problem| place::explain(problem, &own));
     found.extend(problems);
     let keys = keys.unwrap_or_default();
     if keys.initial_scrape_offset.is_negative() {
@@ -88,7 +90,8 @@ pub(crate) fn settings(node: &Node, env: &dyn Fn(&str) -> Option<String>) -> Bui
 }
 
 fn jobs(tree: &Node, env: &dyn Fn(&str) -> Option<String>, settings: &mut Settings, found: &mut Vec<Diagnostic>) {
-    let (keys, problems) = decode_prometheus::<PrometheusKeys>(tree);
+    let (keys, mut problems) = decode_prometheus::<PrometheusKeys>(tree);
+    problems.iter_mut().for_each(|problem| place::explain_prometheus(problem, tree));
     found.extend(problems);
     let keys = keys.unwrap_or_default();
     let global = global::global(keys.global.as_ref(), env, found);

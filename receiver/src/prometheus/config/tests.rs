@@ -106,6 +106,24 @@ fn what_cannot_be_used_is_refused_by_name() {
 }
 
 #[test]
+fn a_key_at_the_wrong_level_is_told_where_it_belongs() {
+    for (text, place) in [
+        ("{scrape_configs: [{job_name: a}]}", "config"),
+        ("{config: {scrape_configs: [{job_name: a}]}, global: {scrape_interval: 1s}}", "config"),
+        ("{remote_write: [{url: a}]}", "config"),
+        ("{scrape_interval: 5s}", "config::global"),
+        ("{job_name: a}", "config::scrape_configs[]"),
+        ("{config: {scrape_interval: 5s}}", "global"),
+        ("{config: {static_configs: [{targets: [a]}]}}", "scrape_configs[]"),
+    ] {
+        let (node, _) = config::parse_yaml("test.yaml", text);
+        let (_, found) = settings(&node.unwrap(), &|_| None);
+        let help: Vec<_> = found.iter().filter_map(|d| d.help.as_deref()).collect();
+        assert!(help.contains(&format!("this key belongs under {place}").as_str()), "{text}: {found:#?}");
+    }
+}
+
+#[test]
 fn wrong_values_are_errors_with_their_place() {
     fails("{config: {scrape_configs: [{}]}}", "job_name is empty");
     fails("{config: {scrape_configs: [{job_name: a}, {job_name: a}]}}", "multiple scrape configs with job name \"a\"");
