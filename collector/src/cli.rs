@@ -2,16 +2,18 @@
 //! stop, 1 after any error.
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use config::{Config, Diagnostic};
+use config::{Config, Diagnostic, ProcessEnv};
 use proto::{BuildContext, TargetHub, Telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::assemble::{Assembly, assemble};
 use crate::build_info::{NAME, VERSION};
+use crate::extra::Extra;
 use crate::own::OwnTelemetry;
 use crate::run::Service;
 use crate::telemetry::logs::Logs;
@@ -32,6 +34,9 @@ pub struct Cli {
     /// Comma-separated feature gates; a leading - disables one.
     #[arg(long = "feature-gates", global = true, value_name = "GATES", allow_hyphen_values = true)]
     pub feature_gates: Vec<String>,
+    /// What extracfg.txt says.
+    #[arg(skip)]
+    pub(crate) extra: Extra,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -60,16 +65,42 @@ enum Command {
     },
 }
 
+/// ADOT's images have a second binary `/healthcheck`, which task definitions name. A link of that name to this binary
+/// does the same: it asks `http://127.0.0.1:13133/`.
+#[derive(Parser)]
+#[command(name = "healthcheck", version = VERSION)]
+struct HealthCheck {
+    /// Port on 127.0.0.1.
+    #[arg(long, default_value_t = 13133, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+}
+
+fn is_called(name: &str) -> bool {
+    std::env::args_os().next().is_some_and(|path| Path::new(&path).file_name().is_some_and(|own| own == name))
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    if is_called("healthcheck") {
+        return match HealthCheck::try_parse() {
+            Ok(check) => block_on(crate::health::ask(check.port, "/")),
+            Err(e) => explain(&e),
+        };
+    }
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) => {
-            let informational = !e.use_stderr();
-            drop(e.print());
-            return ExitCode::from(u8::from(!informational));
-        }
+        Err(e) => return explain(&e),
     };
+    let reads_configuration = !matches!(cli.command, Some(Command::Components | Command::Health { .. }));
+    if reads_configuration {
+        match Extra::read(&ProcessEnv).and_then(|extra| extra.enter().map(|()| extra)) {
+            Ok(extra) => cli.extra = extra,
+            Err(error) => {
+                complain(&error);
+                return ExitCode::FAILURE;
+            }
+        }
+    }
     match cli.command {
         Some(Command::Components) => known::print_components(),
         Some(Command::Health { port, ref path }) => block_on(crate::health::ask(port, path)),
@@ -78,6 +109,12 @@ pub fn main() -> ExitCode {
         Some(Command::Translate { ref files }) => translate(files),
         None => run(&cli),
     }
+}
+
+/// Help and version, or what is wrong with the arguments.
+fn explain(e: &clap::Error) -> ExitCode {
+    drop(e.print());
+    ExitCode::from(u8::from(e.use_stderr()))
 }
 
 fn validate(cli: &Cli) -> ExitCode {
@@ -143,10 +180,13 @@ async fn serve(cli: &Cli, logs: &Logs, gates: gates::Enabled) -> Result<(), Stri
         interrupt: unix(SignalKind::interrupt())?,
         hangup: unix(SignalKind::hangup())?,
     };
-    let telemetry = Telemetry::default();
-    let context = context(gates, telemetry.clone(), false);
+    if let Some(path) = &cli.extra.path {
+        let variables: Vec<&str> = cli.extra.variables.iter().map(|(name, _)| name.as_str()).collect();
+        tracing::info!(path, variables = ?variables, log_level = cli.extra.log_level, "read the extra configuration");
+    }
+    let context = context(gates, Telemetry::default(), false);
     let (mut current, assembly) = prepare(cli, &context)?;
-    let mut own = OwnTelemetry::start(&current.service, &telemetry, logs).await?;
+    let mut own = OwnTelemetry::start(&current.service, &context, logs).await?;
     tracing::info!(Version = VERSION, NumCPU = num_cpus(), "Starting otelcol-ecs...");
     let mut service = tokio::select! {
         started = Service::start(assembly, &context) => started?,
@@ -198,7 +238,7 @@ async fn reload(
 ) -> Result<(Service, Config, OwnTelemetry), String> {
     old.stop().await;
     own.stop().await;
-    let own = OwnTelemetry::start(&config.service, &context.telemetry, logs).await;
+    let own = OwnTelemetry::start(&config.service, context, logs).await;
     let started = match own {
         Ok(own) => match Service::start(assembly, context).await {
             Ok(service) => Ok((service, own)),
@@ -219,7 +259,7 @@ async fn reload(
             context.targets.clear();
             let (assembly, problems) = assemble(&old_config, context);
             let assembly = assembly.ok_or_else(|| lines(&problems))?;
-            let own = OwnTelemetry::start(&old_config.service, &context.telemetry, logs).await?;
+            let own = OwnTelemetry::start(&old_config.service, context, logs).await?;
             let service = Service::start(assembly, context).await?;
             tracing::info!("Everything is ready. Begin running and processing data.");
             Ok((service, old_config, own))

@@ -6,6 +6,7 @@
 pub mod assemble;
 pub mod build_info;
 pub mod cli;
+mod extra;
 mod fanout;
 pub mod gates;
 pub mod graph;

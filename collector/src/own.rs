@@ -1,20 +1,20 @@
 //! `service::telemetry` put into effect: log settings, the page of own metrics and its listener.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use config::{Encoding, Level, LogLevel, PrometheusReader, Service};
-use proto::{Stop, Telemetry};
+use proto::{BuildContext, Stop};
 use serde_json::Map;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::build_info::{NAME, VERSION};
 use crate::telemetry::logs::{self, Logs, Output, Settings};
-use crate::telemetry::page::Page;
+use crate::telemetry::page::{Look, Page};
 use crate::telemetry::process::Process;
 
 /// The running part: listeners of the metrics pages.
@@ -28,17 +28,20 @@ impl OwnTelemetry {
     ///
     /// # Errors
     /// A log file or an address that cannot be opened.
-    pub async fn start(service: &Service, telemetry: &Telemetry, logs: &Logs) -> Result<OwnTelemetry, String> {
-        let resource = resource(service);
+    pub async fn start(service: &Service, context: &BuildContext, logs: &Logs) -> Result<OwnTelemetry, String> {
+        let resource = resource(service, (context.env)(RESOURCE_VARIABLE).as_deref());
         logs.apply(log_settings(service, &resource)?);
         let stop = Stop::new();
         let mut servers = Vec::new();
-        if service.telemetry.metrics.level != Level::None && !service.telemetry.metrics.readers.is_empty() {
-            let page = Page::new(telemetry.clone(), resource)?;
-            let process = Process::new(telemetry);
-            for reader in &service.telemetry.metrics.readers {
-                servers.push(serve(reader, page.clone(), process.clone(), stop.clone()).await?);
-            }
+        let metrics = &service.telemetry.metrics;
+        for reader in metrics.readers.iter().filter(|_| metrics.level != Level::None) {
+            let look = Look {
+                basic: metrics.level == Level::Basic,
+                type_suffix: !reader.without_type_suffix,
+                scope_info: !reader.without_scope_info,
+            };
+            let page = Page::new(context.telemetry.clone(), resource.clone(), look)?;
+            servers.push(serve(reader, page.with(Process::new(process_start()))?, stop.clone()).await?);
         }
         Ok(OwnTelemetry { stop, servers })
     }
@@ -52,7 +55,13 @@ impl OwnTelemetry {
     }
 }
 
-async fn serve(reader: &PrometheusReader, page: Page, process: Process, stop: Stop) -> Result<JoinHandle<()>, String> {
+/// When this process began to measure itself: a reload does not reset its uptime.
+fn process_start() -> Instant {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    *STARTED.get_or_init(Instant::now)
+}
+
+async fn serve(reader: &PrometheusReader, page: Page, stop: Stop) -> Result<JoinHandle<()>, String> {
     let host = if reader.host.value.is_empty() { "0.0.0.0" } else { &reader.host.value };
     let address = format!("{host}:{}", reader.port.value);
     let listener = TcpListener::bind(&address).await.map_err(|e| {
@@ -62,7 +71,6 @@ async fn serve(reader: &PrometheusReader, page: Page, process: Process, stop: St
         )
     })?;
     let render = move || {
-        process.refresh();
         let body = page.render();
         async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body) }
     };
@@ -75,12 +83,26 @@ async fn serve(reader: &PrometheusReader, page: Page, process: Process, stop: St
     }))
 }
 
-fn resource(service: &Service) -> Vec<(String, String)> {
+/// Further attributes of the resource, which OpenTelemetry's specification defines for every program.
+const RESOURCE_VARIABLE: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
+/// The defaults, which the variable adds to and does not replace, and over them what is configured.
+fn resource(service: &Service, variable: Option<&str>) -> Vec<(String, String)> {
     let mut resource = vec![
         ("service.name".to_owned(), NAME.to_owned()),
         ("service.version".to_owned(), VERSION.to_owned()),
         ("service.instance.id".to_owned(), uuid::Uuid::new_v4().to_string()),
     ];
+    for pair in variable.unwrap_or_default().split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=').map(|(name, value)| (name.trim(), percent_decoded(value.trim()))) {
+            Some((name, Some(value))) if !name.is_empty() => {
+                if !resource.iter().any(|(known, _)| known == name) {
+                    resource.push((name.to_owned(), value));
+                }
+            }
+            _ => tracing::warn!(pair, "{RESOURCE_VARIABLE} has a part that is not name=value; it is left out"),
+        }
+    }
     for attribute in &service.telemetry.resource {
         resource.retain(|(name, _)| *name != attribute.name);
         if let Some(value) = &attribute.value {
@@ -88,6 +110,18 @@ fn resource(service: &Service) -> Vec<(String, String)> {
         }
     }
     resource
+}
+
+/// `%2C` as a comma; `None` when the escapes are not hexadecimal or do not make text.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn log_settings(service: &Service, resource: &[(String, String)]) -> Result<Settings, String> {
@@ -128,5 +162,27 @@ fn output(path: &str) -> Result<Output, String> {
             let file = file.map_err(|e| format!("cannot open service::telemetry::logs::output_paths {path:?}: {e}"))?;
             Ok(Output::File(Arc::new(Mutex::new(file))))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::ResourceAttribute;
+
+    #[test]
+    fn the_resource_is_made_of_defaults_the_variable_and_the_configuration() {
+        let mut service = Service::default();
+        let attribute = |name: &str, value: Option<&str>| ResourceAttribute {
+            name: name.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        service.telemetry.resource = vec![attribute("team", Some("b")), attribute("service.version", None)];
+        let text = "team=a, service.name=other ,zone=a%2Cb%3D1,bad,=x,odd=%zz,odd2=%2";
+        let resource = resource(&service, Some(text));
+        let get = |name: &str| resource.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        assert_eq!((get("service.name"), get("team"), get("zone")), (Some(NAME), Some("b"), Some("a,b=1")));
+        assert_eq!((get("service.version"), get("bad"), get("odd"), get("odd2")), (None, None, None, None));
+        assert_eq!(resource.len(), 4, "{resource:?}");
     }
 }

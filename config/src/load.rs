@@ -17,6 +17,9 @@ pub struct Sources {
     /// `--config` arguments, merged left to right: a path, `file:PATH`, `env:NAME`, `yaml:TEXT`. Each may hold the
     /// CloudWatch agent's JSON instead of YAML; a folder holds files with such JSON.
     pub configs: Vec<String>,
+    /// Further `--config` arguments, laid over `configs` or over what is read without any. They come from elsewhere
+    /// than the command line (`extracfg.txt`) and are no configuration by themselves.
+    pub appended: Vec<String>,
     /// `--set key=value` arguments, applied after all of `configs`.
     pub sets: Vec<String>,
 }
@@ -41,13 +44,18 @@ pub fn load_tree(sources: &Sources, env: &dyn Env) -> Built<Node> {
     let mut found = Vec::new();
     let content = env
         .var(CONTENT_VARIABLE)
-        .map(|_| Sources { configs: vec![format!("env:{CONTENT_VARIABLE}")], sets: Vec::new() });
+        .map(|_| Sources { configs: vec![format!("env:{CONTENT_VARIABLE}")], ..Sources::default() });
     if content.is_some() && *sources != Sources::default() {
-        let text = format!("environment variable {CONTENT_VARIABLE} is set and replaces --config and --set");
+        let replaced = match (&*sources.configs, &*sources.sets) {
+            ([], []) => "what extracfg.txt adds",
+            _ => "--config and --set",
+        };
+        let text = format!("environment variable {CONTENT_VARIABLE} is set and replaces {replaced}");
         found.push(Diagnostic::warning(text).help("unset it to use them"));
     }
     let sources = content.as_ref().unwrap_or(sources);
     let Some(mut inputs) = inputs(sources, env, &mut found) else { return (None, found) };
+    inputs.extend(sources.appended.iter().flat_map(|uri| config(uri, env, &mut found)));
     inputs.extend(sources.sets.iter().filter_map(|set| keep(setting(set), &mut found)).map(Input::Tree));
     let agent_texts: Vec<(String, String)> = inputs.iter_mut().filter_map(Input::take_agent_text).collect();
     let (mut translated, agent_found) = match agent_texts.is_empty() {

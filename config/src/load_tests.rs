@@ -2,7 +2,7 @@ use super::*;
 
 fn load(configs: &[&str], sets: &[&str], env: &[(&str, &str)]) -> (Option<Node>, Vec<String>) {
     let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-    let (node, found) = load_tree(&Sources { configs: owned(configs), sets: owned(sets) }, &env);
+    let (node, found) = load_tree(&Sources { configs: owned(configs), sets: owned(sets), ..Sources::default() }, &env);
     (node, found.iter().map(ToString::to_string).collect())
 }
 

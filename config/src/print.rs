@@ -108,11 +108,12 @@ receivers:
     #[test]
     fn what_is_printed_loads_as_the_same() {
         let text = "a: ['0777', 0777, 1_000, '1_000', '0x1F', yes, 'true', true, ~, '', 1.5, 1e3, '1e3', .inf, 18446744073709551615]\n'1': {'<<': x, '~': 1, y: |\n  two\n  lines\n}\nd: ['$1', '$$$$', '$${env:X}', 'a: b', '# c', '- d', ' e ']\n";
-        let (tree, found) = load_tree(&Sources { configs: vec![format!("yaml:{text}")], sets: vec![] }, &[].as_slice());
+        let (tree, found) =
+            load_tree(&Sources { configs: vec![format!("yaml:{text}")], ..Sources::default() }, &[].as_slice());
         let tree = tree.unwrap_or_else(|| panic!("{found:?}"));
         let printed = print(&tree);
         let (again, found) =
-            load_tree(&Sources { configs: vec![format!("yaml:{printed}")], sets: vec![] }, &[].as_slice());
+            load_tree(&Sources { configs: vec![format!("yaml:{printed}")], ..Sources::default() }, &[].as_slice());
         assert!(found.is_empty(), "{found:?}\n{printed}");
         assert_eq!(plain(&again.unwrap()), plain(&tree), "{printed}");
     }

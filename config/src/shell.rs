@@ -103,7 +103,7 @@ mod tests {
             let yaml = format!(
                 "yaml:receivers: {{prometheus/x: {{config: {{global: {{external_labels: {{l: \"{text}\"}}}}, other: \"{text}\"}}}}}}"
             );
-            let (tree, found) = load_tree(&Sources { configs: vec![yaml], sets: Vec::new() }, &ENV);
+            let (tree, found) = load_tree(&Sources { configs: vec![yaml], ..Sources::default() }, &ENV);
             let tree = tree.unwrap();
             let config = tree.at(&["receivers", "prometheus/x", "config"]).unwrap();
             assert_eq!(

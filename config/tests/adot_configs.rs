@@ -25,7 +25,7 @@ fn every_config_that_adot_ships_loads() {
     assert!(files.len() >= 15, "{} configs", files.len());
     for path in files {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let sources = Sources { configs: vec![path.to_str().unwrap().to_owned()], sets: Vec::new() };
+        let sources = Sources { configs: vec![path.to_str().unwrap().to_owned()], ..Sources::default() };
         let (config, mut found) = load(&sources, &ENV, &common::known());
         let config = config.unwrap_or_else(|| panic!("{name}: {found:?}"));
         found.extend(common::check_components(&config));

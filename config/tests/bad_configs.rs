@@ -36,7 +36,7 @@ fn every_bad_config_gets_its_message() {
 }
 
 fn shown(name: &str) -> String {
-    let sources = Sources { configs: vec![name.to_owned()], sets: Vec::new() };
+    let sources = Sources { configs: vec![name.to_owned()], ..Sources::default() };
     let (config, mut found) = load(&sources, &ENV, &common::known());
     found.extend(config.as_ref().map(|config: &Config| common::check_components(config)).unwrap_or_default());
     assert!(has_errors(&found), "{name} was accepted");

@@ -11,7 +11,8 @@ use serde_yaml::Value as Yaml;
 const ENV: &[(&str, &str)] = &[("A", "1"), ("B", "[x, ${env:A}]"), ("C", "{a: '${B}'}"), ("L", "${L}${L}")];
 
 fn all_the_way(text: &str) {
-    let sources = Sources { configs: vec![format!("yaml:{text}")], sets: vec!["a.b=${C}".to_owned()] };
+    let sources =
+        Sources { configs: vec![format!("yaml:{text}")], sets: vec!["a.b=${C}".to_owned()], ..Sources::default() };
     let (config, mut found) = load(&sources, &ENV, &common::known());
     if let Some(config) = config {
         found.extend(common::check_components(&config));
@@ -48,7 +49,7 @@ proptest! {
         root.insert(Yaml::from("a"), tree.clone());
         let (node, _) = parse_yaml("t", &serde_yaml::to_string(&root).unwrap());
         let printed = print(&node.unwrap());
-        let sources = Sources { configs: vec![format!("yaml:{printed}")], sets: Vec::new() };
+        let sources = Sources { configs: vec![format!("yaml:{printed}")], ..Sources::default() };
         let (again, found) = load_tree(&sources, &ENV);
         let again = again.unwrap_or_else(|| panic!("{found:?}\n{printed}"));
         prop_assert_eq!(to_yaml(again.get("a").unwrap()), tree, "{}", printed);

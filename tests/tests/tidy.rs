@@ -21,12 +21,10 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// Crates that may be compiled in two versions. Each is small, and none of them talks to the network.
-const DUPLICATES: [(&str, &str); 5] = [
+const DUPLICATES: [(&str, &str); 3] = [
     ("base64", "the OpenTelemetry crates are one version behind"),
     ("cpufeatures", "two generations of the RustCrypto crates"),
-    ("getrandom", "the older one is aws-lc's, the newer one everybody's"),
     ("syn", "two generations of derive macros; at build time only"),
-    ("synstructure", "as syn"),
 ];
 
 /// Crates that must never come in: a second TLS, a second HTTP stack, an abandoned YAML.

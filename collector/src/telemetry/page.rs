@@ -23,6 +23,25 @@ pub struct Page {
     /// Names that OpenTelemetry knows already; locked while a page is made, so that each has a reading of its own.
     observed: Arc<Mutex<HashSet<&'static str>>>,
     reading: Reading,
+    is_shown: fn(&str) -> bool,
+}
+
+/// How a page shows the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// `level: basic`: without what a batch or a request does in detail.
+    pub basic: bool,
+    /// `without_type_suffix: false`: `_total` after the names of counters.
+    pub type_suffix: bool,
+    /// `without_scope_info: false`: labels of the instrumentation scope.
+    pub scope_info: bool,
+}
+
+/// Families that the level basic has.
+fn is_basic(name: &str) -> bool {
+    let is_detail = name.starts_with("otelcol_processor_batch_batch_")
+        || matches!(name, "otelcol_processor_batch_timeout_trigger_send" | "otelcol_ecs_api_duration_seconds");
+    !is_detail
 }
 
 /// All families as they were when the page was asked for: the callbacks of one page tell one state.
@@ -41,27 +60,37 @@ impl Page {
     ///
     /// # Errors
     /// When the exporter refuses its set-up, as text.
-    pub fn new(telemetry: Telemetry, resource: Vec<(String, String)>) -> Result<Page, String> {
+    pub fn new(telemetry: Telemetry, resource: Vec<(String, String)>, look: Look) -> Result<Page, String> {
         let registry = Registry::new();
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
-            .without_counter_suffixes()
             .without_units()
-            .scope_info_enabled(false)
-            .build()
-            .map_err(|e| e.to_string())?;
+            .scope_info_enabled(look.scope_info);
+        let exporter = if look.type_suffix { exporter } else { exporter.without_counter_suffixes() };
+        let exporter = exporter.build().map_err(|e| e.to_string())?;
+        let is_shown: fn(&str) -> bool = if look.basic { is_basic } else { |_| true };
         let resource =
             Resource::builder_empty().with_attributes(resource.into_iter().map(|(k, v)| KeyValue::new(k, v))).build();
         let provider = SdkMeterProvider::builder().with_reader(exporter).with_resource(resource).build();
         let reading = Reading::default();
         registry.register(Box::new(Histograms::new(reading.clone()))).map_err(|e| e.to_string())?;
-        Ok(Page { registry, provider, telemetry, observed: Arc::default(), reading })
+        Ok(Page { registry, provider, telemetry, observed: Arc::default(), reading, is_shown })
+    }
+
+    /// Shows what `collector` knows as well.
+    ///
+    /// # Errors
+    /// When another collector has the same description, as text.
+    pub fn with(self, collector: impl Collector + 'static) -> Result<Page, String> {
+        self.registry.register(Box::new(collector)).map_err(|e| e.to_string())?;
+        Ok(self)
     }
 
     /// The page in Prometheus' text format 0.0.4.
     pub fn render(&self) -> Vec<u8> {
         let mut observed = self.observed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let families = self.telemetry.families();
+        let mut families = self.telemetry.families();
+        families.retain(|family| (self.is_shown)(family.name));
         self.observe_new(&families, &mut observed);
         self.reading.take(&families);
         let mut text = Vec::new();
@@ -223,7 +252,8 @@ mod tests {
         telemetry.counter("otelcol_receiver_accepted_metric_points", "Accepted.", &[("receiver", "otlp")]).add(7);
         telemetry.gauge("otelcol_exporter_queue_size", "Queue.", &[("exporter", "awsemf")]).set(3);
         telemetry.histogram("otelcol_ecs_api_duration_seconds", "Calls.", &[], &[0.1, 1.0]).record(0.5);
-        let page = Page::new(telemetry.clone(), vec![("service.name".into(), "otelcol-ecs".into())]).unwrap();
+        let resource = vec![("service.name".to_owned(), "otelcol-ecs".to_owned())];
+        let page = Page::new(telemetry.clone(), resource, Look::default()).unwrap();
         let text = String::from_utf8(page.render()).unwrap();
         for line in [
             "otelcol_receiver_accepted_metric_points{receiver=\"otlp\"} 7",
@@ -247,7 +277,7 @@ mod tests {
             registry.counter("part", "Half, with a new member each time.", &[("n", &whole.get().to_string())]).add(2);
             true
         });
-        let page = Page::new(telemetry, Vec::new()).unwrap();
+        let page = Page::new(telemetry, Vec::new(), Look::default()).unwrap();
         for reading in 1..4 {
             let text = String::from_utf8(page.render()).unwrap();
             let sum = |name: &str| {
@@ -256,5 +286,44 @@ mod tests {
             };
             assert_eq!((sum("whole"), sum("part")), (2 * reading, 2 * reading), "{text}");
         }
+    }
+
+    #[test]
+    fn a_reader_chooses_suffixes_scopes_and_detail() {
+        let telemetry = Telemetry::default();
+        telemetry.counter("otelcol_exporter_sent_metric_points", "Sent.", &[]).add(2);
+        telemetry.counter("otelcol_processor_batch_timeout_trigger_send", "Timeouts.", &[]).add(1);
+        telemetry.histogram("otelcol_processor_batch_batch_send_size", "Sizes.", &[], &[1.0]).record(1.0);
+        let show = |look| {
+            let page = Page::new(telemetry.clone(), Vec::new(), look).unwrap();
+            String::from_utf8(page.render()).unwrap()
+        };
+        let plain = show(Look::default());
+        assert!(plain.contains("\notelcol_exporter_sent_metric_points 2\n"), "{plain}");
+        assert!(plain.contains("batch_send_size") && plain.contains("timeout_trigger_send"), "{plain}");
+        let basic = show(Look { basic: true, ..Look::default() });
+        assert!(basic.contains("\notelcol_exporter_sent_metric_points 2\n"), "{basic}");
+        assert!(!basic.contains("batch_send_size") && !basic.contains("timeout_trigger_send"), "{basic}");
+        let suffixed = show(Look { type_suffix: true, ..Look::default() });
+        assert!(suffixed.contains("\notelcol_exporter_sent_metric_points_total 2\n"), "{suffixed}");
+        let scoped = show(Look { scope_info: true, ..Look::default() });
+        assert!(scoped.contains("otelcol_exporter_sent_metric_points{otel_scope_name=\"otelcol-ecs\"} 2"), "{scoped}");
+    }
+
+    #[test]
+    fn the_process_is_measured_when_the_page_is_read() {
+        use crate::telemetry::process::Process;
+        use std::time::{Duration, Instant};
+        let started = Instant::now() - Duration::from_millis(1500);
+        let page = Page::new(Telemetry::default(), Vec::new(), Look::default()).unwrap();
+        let text = String::from_utf8(page.with(Process::new(started)).unwrap().render()).unwrap();
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+            line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+        };
+        assert!((1.5..60.0).contains(&value("otelcol_process_uptime")), "{text}");
+        assert!(value("otelcol_process_cpu_seconds") >= 0.0);
+        assert!(value("otelcol_process_memory_rss") > 1e6);
+        assert!(text.contains("# TYPE otelcol_process_cpu_seconds counter"), "{text}");
     }
 }

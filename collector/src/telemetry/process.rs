@@ -1,43 +1,68 @@
-//! Own process metrics, read from `/proc/self` when the page is asked for.
+//! Own process metrics, read from `/proc/self` when the page is asked for. Goes to the registry directly, because uptime
+//! and CPU time are fractions, which the counters of the components are not.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
-use proto::{Gauge, Telemetry};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto as pb;
 
-/// Gauges of this process under the Collector's names.
-#[derive(Clone)]
+/// Uptime, CPU time and memory of this process under the Collector's names.
 pub struct Process {
     started: Instant,
-    uptime: Gauge,
-    cpu_seconds: Gauge,
-    rss_bytes: Gauge,
+    desc: Desc,
 }
 
 impl Process {
-    /// Registers the gauges; uptime counts from now.
-    pub fn new(telemetry: &Telemetry) -> Process {
-        Process {
-            started: Instant::now(),
-            uptime: telemetry.gauge("otelcol_process_uptime", "Uptime of the process in seconds.", &[]),
-            cpu_seconds: telemetry.gauge(
-                "otelcol_process_cpu_seconds",
-                "Total CPU user and system time in seconds.",
-                &[],
-            ),
-            rss_bytes: telemetry.gauge("otelcol_process_memory_rss", "Resident memory in bytes.", &[]),
-        }
+    /// Uptime counts from `started`.
+    pub fn new(started: Instant) -> Process {
+        let desc = Desc::new("otelcol_process".into(), "Own process.".into(), Vec::new(), HashMap::new())
+            .expect("a constant, valid description");
+        Process { started, desc }
+    }
+}
+
+impl Collector for Process {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.desc]
     }
 
-    /// Reads the current values.
-    pub fn refresh(&self) {
-        self.uptime.set(self.started.elapsed().as_secs() as i64);
-        if let Some(bytes) = rss_bytes() {
-            self.rss_bytes.set(bytes as i64);
-        }
+    fn collect(&self) -> Vec<pb::MetricFamily> {
+        let counter = pb::MetricType::COUNTER;
+        let uptime = self.started.elapsed().as_secs_f64();
+        let mut families = vec![family("otelcol_process_uptime", "Uptime of the process in seconds.", counter, uptime)];
         if let Some(seconds) = cpu_seconds() {
-            self.cpu_seconds.set(seconds as i64);
+            let help = "Total CPU user and system time in seconds.";
+            families.push(family("otelcol_process_cpu_seconds", help, counter, seconds));
+        }
+        if let Some(bytes) = rss_bytes() {
+            let gauge = pb::MetricType::GAUGE;
+            families.push(family("otelcol_process_memory_rss", "Resident memory in bytes.", gauge, bytes as f64));
+        }
+        families
+    }
+}
+
+fn family(name: &str, help: &str, kind: pb::MetricType, value: f64) -> pb::MetricFamily {
+    let mut metric = pb::Metric::default();
+    match kind {
+        pb::MetricType::COUNTER => {
+            let mut counter = pb::Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        }
+        _ => {
+            let mut gauge = pb::Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
         }
     }
+    let mut family = pb::MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(vec![metric]);
+    family
 }
 
 /// Resident memory of this process in bytes (`VmRSS`).

@@ -145,7 +145,7 @@ fn what_is_printed_is_the_same_configuration_with_a_comment_at_each_line() {
     ] {
         assert!(text.contains(line), "{line:?} is missing in\n{text}");
     }
-    let (again, found) = load_tree(&Sources { configs: vec![format!("yaml:{text}")], sets: vec![] }, &vars);
+    let (again, found) = load_tree(&Sources { configs: vec![format!("yaml:{text}")], ..Sources::default() }, &vars);
     assert!(found.is_empty(), "{found:?}\n{text}");
     let (direct, _) = {
         let (translation, found) = translate_tree(&sources, &ecs(), &vars);
@@ -404,13 +404,14 @@ fn a_named_configuration_wins_over_the_agents_own_places() {
     let (tree, found) = load_tree(&Sources::default(), &vars);
     assert!(found.iter().any(|d| d.message.contains("ClusterName is not defined")), "{found:?}");
     assert!(tree.is_some_and(|tree| tree.at(&["exporters", "awsemf"]).is_some()), "checks go on");
-    let named = Sources { configs: vec!["yaml:{receivers: {otlp: }}".to_owned()], sets: Vec::new() };
+    let named = Sources { configs: vec!["yaml:{receivers: {otlp: }}".to_owned()], ..Sources::default() };
     let (tree, found) = load_tree(&named, &vars);
     assert!(tree.unwrap().get("receivers").is_some());
     assert!(found[0].message.contains("CW_CONFIG_CONTENT is not used"), "{found:?}");
     // Settings and further configurations are laid over the translation.
     let both = Sources {
         configs: vec!["env:CW_CONFIG_CONTENT".to_owned(), "yaml:{exporters: {awsemf: {log_retention: 7}}}".to_owned()],
+        appended: vec!["yaml:service::telemetry::logs::level: debug".to_owned()],
         sets: vec!["processors.batch.timeout=1s".to_owned()],
     };
     let (tree, _) = load_tree(&both, &vars);
@@ -418,6 +419,11 @@ fn a_named_configuration_wins_over_the_agents_own_places() {
     assert_eq!(text(&tree, "exporters.awsemf.log_retention"), "7");
     assert_eq!(text(&tree, "exporters.awsemf.layout"), "cloudwatch_agent");
     assert_eq!(text(&tree, "processors.batch.timeout"), "1s");
+    assert_eq!(text(&tree, "service.telemetry.logs.level"), "debug");
+    // What is appended is no configuration: the agent's own places are still read.
+    let appended = Sources { configs: Vec::new(), sets: Vec::new(), ..both };
+    let (tree, _) = load_tree(&appended, &vars);
+    assert!(tree.unwrap().at(&["exporters", "awsemf"]).is_some());
 }
 
 #[test]
@@ -435,7 +441,7 @@ fn a_folder_holds_several_files() {
     assert_eq!(default_inputs(&path, &vars, &mut found).len(), 2);
     assert!(found[0].message.contains("CW_CONFIG_CONTENT is not used"));
     let vars: &Vars = &[("PROMETHEUS_CONFIG_CONTENT", SCRAPE)];
-    let (tree, _) = load_tree(&Sources { configs: vec![path], sets: Vec::new() }, &vars);
+    let (tree, _) = load_tree(&Sources { configs: vec![path], ..Sources::default() }, &vars);
     assert_eq!(text(&tree.unwrap(), "service.telemetry.logs.level"), "debug");
     assert_eq!(default_inputs("/nonexistent", &[("CW_CONFIG_CONTENT", "{}")].as_slice(), &mut found).len(), 1);
     assert!(default_inputs("/nonexistent", &[].as_slice(), &mut found).is_empty());

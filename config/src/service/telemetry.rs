@@ -136,7 +136,7 @@ pub(super) fn read(node: &Node, found: &mut Vec<Diagnostic>) -> Telemetry {
     let (raw, problems) = decode::<Raw>(node);
     found.extend(problems);
     let raw = raw.unwrap_or_default();
-    found.extend(raw.logs.check());
+    raw.logs.check(found);
     for (what, part) in [("propagators", &raw.traces.propagators), ("processors", &raw.traces.processors)] {
         if let Some(part) = part.as_ref().filter(|part| !part.elements().is_empty()) {
             let problem = Diagnostic::error(format!("{what} of internal traces are not supported")).on(part);
@@ -187,7 +187,13 @@ fn reader(raw: Spanned<RawReader>, found: &mut Vec<Diagnostic>) -> Option<Promet
     }
     let (span, path) = (raw.span.clone(), raw.path.clone());
     match raw.value.pull.and_then(|pull| pull.exporter.prometheus) {
-        Some(prometheus) => Some(prometheus),
+        Some(prometheus) => {
+            if !prometheus.without_units {
+                let text = "own metrics have no units that could be added; without_units: false has no effect";
+                found.push(Diagnostic::warning(text).at(&span).path(path));
+            }
+            Some(prometheus)
+        }
         None => {
             let problem = Diagnostic::error("this reader has no pull: exporter: prometheus:").at(&span).path(path);
             found.push(problem.help("write {pull: {exporter: {prometheus: {host: 0.0.0.0, port: 8888}}}}"));

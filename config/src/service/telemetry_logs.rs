@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::decode::Spanned;
 use crate::diagnostic::Diagnostic;
 use crate::node::Node;
 use crate::types::GoDuration;
@@ -16,18 +17,18 @@ pub struct LogsTelemetry {
     pub level: LogLevel,
     /// Form of a record.
     pub encoding: Encoding,
-    /// Level colours and stack traces from warnings on.
-    pub development: bool,
+    /// Stack traces from warnings on, which this agent does not write.
+    pub development: Spanned<bool>,
     /// Leave out where in the program the record comes from.
     pub disable_caller: bool,
-    /// Leave out stack traces.
+    /// Leave out stack traces; there are none.
     pub disable_stacktrace: bool,
     /// Thins out repeated messages; `None` with an empty key.
     pub sampling: Option<Sampling>,
     /// Where records go: `stderr`, `stdout` or a file.
     pub output_paths: Vec<String>,
-    /// Where problems of the logging itself go.
-    pub error_output_paths: Vec<String>,
+    /// Where problems of the logging itself would go.
+    pub error_output_paths: Spanned<Vec<String>>,
     /// Fields of every record.
     pub initial_fields: BTreeMap<String, serde_json::Value>,
     /// Leave out the resource.
@@ -41,12 +42,12 @@ impl Default for LogsTelemetry {
         LogsTelemetry {
             level: LogLevel::Info,
             encoding: Encoding::Console,
-            development: false,
+            development: Spanned::built_in(false),
             disable_caller: false,
             disable_stacktrace: false,
             sampling: Some(Sampling::default()),
             output_paths: vec!["stderr".to_owned()],
-            error_output_paths: vec!["stderr".to_owned()],
+            error_output_paths: Spanned::built_in(vec!["stderr".to_owned()]),
             initial_fields: BTreeMap::new(),
             disable_zap_resource: false,
             processors: None,
@@ -55,10 +56,18 @@ impl Default for LogsTelemetry {
 }
 
 impl LogsTelemetry {
-    pub(super) fn check(&self) -> Option<Diagnostic> {
-        let processors = self.processors.as_ref().filter(|node| !node.elements().is_empty())?;
-        let problem = Diagnostic::error("export of the agent's own logs is not supported").on(processors);
-        Some(problem.help("let the awslogs driver take them from stderr; remove processors"))
+    pub(super) fn check(&self, found: &mut Vec<Diagnostic>) {
+        if let Some(processors) = self.processors.as_ref().filter(|node| !node.elements().is_empty()) {
+            let problem = Diagnostic::error("export of the agent's own logs is not supported").on(processors);
+            found.push(problem.help("let the awslogs driver take them from stderr; remove processors"));
+        }
+        if *self.development {
+            found.push(self.development.warning("development has no effect: this agent writes no stack traces"));
+        }
+        if self.error_output_paths.iter().any(|path| path != "stderr") {
+            let text = "error_output_paths has no effect: a record that cannot be written is lost";
+            found.push(self.error_output_paths.warning(text));
+        }
     }
 }
 

@@ -95,6 +95,42 @@ service:
 }
 
 #[test]
+fn whatever_adot_has_is_known_or_explained() {
+    let adot = [
+        (
+            "receivers",
+            "otlp prometheus statsd awsecscontainermetrics awscontainerinsightreceiver kafka awsxray jaeger zipkin file_log filelog",
+        ),
+        (
+            "processors",
+            "batch memory_limiter resource resource_detection resourcedetection attributes filter metrics_transform \
+             metricstransform metricsgeneration cumulativetodelta deltatorate k8s_attributes k8sattributes groupbytrace \
+             tail_sampling probabilistic_sampler span",
+        ),
+        (
+            "exporters",
+            "awsemf prometheus_remote_write prometheusremotewrite otlp_http otlphttp otlp_grpc otlp prometheus debug file \
+             kafka load_balancing loadbalancing datadog signalfx logzio awscloudwatchlogs awsxray",
+        ),
+        ("extensions", "health_check sigv4auth ecs_observer file_storage pprof zpages awsproxy"),
+    ];
+    for (section, kinds) in adot {
+        for kind in kinds.split_whitespace() {
+            let (node, _) = parse_yaml("c.yaml", &format!("{section}: {{{kind}: }}"));
+            let everything_else = KnownComponents {
+                receivers: vec!["otlp", "prometheus"],
+                processors: vec!["batch", "memory_limiter", "metricstransform", "resource"],
+                exporters: vec!["awsemf", "debug", "file", "otlp", "otlphttp"],
+                extensions: vec!["ecs_observer", "health_check", "sigv4auth"],
+            };
+            let (_, found) = Config::from_tree(node.unwrap(), &everything_else);
+            let unknown: Vec<_> = found.iter().filter(|problem| problem.message.contains("unknown type")).collect();
+            assert!(unknown.is_empty(), "{unknown:?}");
+        }
+    }
+}
+
+#[test]
 fn telemetry_is_read_with_its_defaults_and_old_forms() {
     let (config, _) = check(GOOD);
     let telemetry = config.service.telemetry;
@@ -119,6 +155,11 @@ fn telemetry_is_read_with_its_defaults_and_old_forms() {
     );
     assert!(found.is_empty(), "{found:?}");
     assert_eq!(*config.service.telemetry.metrics.readers[0].port, 1);
+    let (suffixed, found) = with(
+        "    metrics: {readers: [{pull: {exporter: {prometheus: {port: 1, without_units: false, without_type_suffix: false}}}}]}\n",
+    );
+    assert!(found.len() == 1 && found[0].contains("without_units: false has no effect"), "{found:?}");
+    assert!(!suffixed.service.telemetry.metrics.readers[0].without_type_suffix);
     assert_eq!(config.service.telemetry.resource.len(), 1);
     for (bad, want) in [
         ("    metrics: {readers: []}\n", "reader should exist"),
@@ -129,6 +170,8 @@ fn telemetry_is_read_with_its_defaults_and_old_forms() {
         ("    logs: {processors: [{batch: }]}\n", "export of the agent's own logs"),
         ("    traces: {processors: [{batch: }]}\n", "of internal traces are not supported"),
         ("    resource: {attributes: [{name: a}], b: c}\n", "cannot be mixed"),
+        ("    logs: {development: true}\n", "warning: c.yaml:"),
+        ("    logs: {error_output_paths: [/tmp/x]}\n", "error_output_paths has no effect"),
     ] {
         let (_, found) = with(bad);
         assert!(found.len() == 1 && found[0].contains(want), "{bad}: {found:#?}");

@@ -156,15 +156,66 @@ mod tests {
         assert!(after.starts_with("HTTP/1.1 200"), "{after}");
         assert!(after.contains(r#"{"status":"Server available","upSince":"20"#), "{after}");
         assert!(get(port, "/other").await.starts_with("HTTP/1.1 404"));
+        ready.send_replace(false);
+        assert!(get(port, "/health").await.starts_with("HTTP/1.1 503"));
+        stop.cancel();
+        task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn texts_and_headers_can_be_chosen_and_the_root_answers_everywhere() {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let text = format!(
+            "endpoint: 127.0.0.1:{port}\nresponse_body: {{healthy: fine, unhealthy: wait}}\nresponse_headers: {{x-team: a}}"
+        );
+        let (extension, found) = build(&node(&text), &BuildContext::for_test("health_check"));
+        assert!(found.is_empty(), "{found:?}");
+        let (ready, readiness) = watch::channel(false);
+        let stop = Stop::new();
+        let task = tokio::spawn(extension.unwrap().start(readiness, stop.clone()).await.unwrap());
+        let before = get(port, "/any/where?x=1").await;
+        assert!(before.starts_with("HTTP/1.1 503") && before.ends_with("\r\n\r\nwait"), "{before}");
+        ready.send_replace(true);
+        let after = get(port, "/").await;
+        assert!(after.starts_with("HTTP/1.1 200") && after.ends_with("\r\n\r\nfine"), "{after}");
+        assert!(after.contains("content-type: text/plain") && after.contains("x-team: a"), "{after}");
         stop.cancel();
         task.await.unwrap().unwrap();
     }
 
     #[test]
     fn settings_it_cannot_honour_are_refused_by_name() {
+        let check = |text: &str| build(&node(text), &BuildContext::for_test("health_check")).1;
         let (_, found) = build(&node("tls: {cert_file: a}\nuse_v2: true\n"), &BuildContext::for_test("health_check"));
         let texts: Vec<_> = found.iter().map(|d| d.message.as_str()).collect();
         assert_eq!(texts, ["use_v2 is not supported", "health_check does not support tls"]);
+        for key in [
+            "http: {endpoint: 'a:1'}",
+            "grpc: {endpoint: 'a:1'}",
+            "component_health: {include_permanent_errors: true}",
+            "tls: {cert_file: a}",
+            "cors: {allowed_origins: ['*']}",
+            "auth: {authenticator: basicauth}",
+            "max_request_body_size: 1",
+            "include_metadata: true",
+            "compression_algorithms: [gzip]",
+            "read_timeout: 1s",
+            "read_header_timeout: 1s",
+            "write_timeout: 1s",
+            "idle_timeout: 1s",
+            "keep_alives_enabled: false",
+        ] {
+            let found = check(key);
+            let name = key.split(':').next().unwrap();
+            assert_eq!(found.len(), 1, "{key}: {found:?}");
+            assert_eq!(found[0].message, format!("health_check does not support {name}"));
+            assert!(found[0].is_error() && found[0].help.is_some() && found[0].span.is_some(), "{found:?}");
+        }
+        let found = check("check_collector_pipeline: {enabled: true, interval: 5m, exporter_failure_threshold: 5}");
+        assert!(found.len() == 1 && !found[0].is_error() && found[0].message.contains("no effect"), "{found:?}");
+        assert!(check("transport: unix")[0].message.contains("only transport tcp"));
+        assert!(check("path: health")[0].message.contains("path must start with /"));
+        assert!(check("paht: /")[0].message.contains("unknown key \"paht\""));
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub fn run(data: &[u8]) {
         exporters: vec!["awsemf", "debug"],
         extensions: vec!["ecs_observer", "health_check"],
     };
-    let sources = Sources { configs: vec![format!("yaml:{text}")], sets: Vec::new() };
+    let sources = Sources { configs: vec![format!("yaml:{text}")], ..Sources::default() };
     let (_, found) = config::load(&sources, &Variables, &known);
     config::render(&found, false);
     let (root, found) = config::load_tree(&sources, &Variables);

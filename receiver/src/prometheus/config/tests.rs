@@ -113,8 +113,8 @@ fn a_key_at_the_wrong_level_is_told_where_it_belongs() {
         ("{remote_write: [{url: a}]}", "config"),
         ("{scrape_interval: 5s}", "config::global"),
         ("{job_name: a}", "config::scrape_configs[]"),
-        ("{config: {scrape_interval: 5s}}", "global"),
-        ("{config: {static_configs: [{targets: [a]}]}}", "scrape_configs[]"),
+        ("{config: {scrape_interval: 5s}}", "config::global"),
+        ("{config: {static_configs: [{targets: [a]}]}}", "config::scrape_configs[]"),
     ] {
         let (node, _) = config::parse_yaml("test.yaml", text);
         let (_, found) = settings(&node.unwrap(), &|_| None);
