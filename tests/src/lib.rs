@@ -10,6 +10,7 @@ pub mod exposition;
 pub mod fake;
 pub mod guide;
 pub mod net;
+pub mod push;
 pub mod story;
 pub mod wait;
 
