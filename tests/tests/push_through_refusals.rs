@@ -42,7 +42,9 @@ fn refuse_twenty(aws: &FakeAws) {
 
 /// Refusals so far, without those that say that group and stream are yet to be made.
 fn refused(aws: &FakeAws) -> u64 {
-    let refused = |call: &&Call| call.status.is_some_and(|status| status != 200) && call.code.as_deref() != Some("ResourceNotFoundException");
+    let refused = |call: &&Call| {
+        call.status.is_some_and(|status| status != 200) && call.code.as_deref() != Some("ResourceNotFoundException")
+    };
     aws.calls_of("PutLogEvents").iter().filter(refused).count() as u64
 }
 
