@@ -4,6 +4,7 @@ mod agent_layout;
 mod canon;
 mod conformance;
 mod limits;
+mod random;
 mod requests;
 mod vectors;
 mod vectors_config;
