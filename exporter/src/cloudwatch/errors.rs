@@ -116,7 +116,10 @@ fn classify(code: &str, status: u16) -> Kind {
         | "LimitExceededException"
         | "BandwidthLimitExceeded"
         | "ProvisionedThroughputExceededException"
-        | "SlowDown" => Kind::Throttled,
+        | "SlowDown"
+        | "PriorRequestNotComplete"
+        | "TransactionInProgressException"
+        | "EC2ThrottledException" => Kind::Throttled,
         // Everything else may pass: aborted operations, expired or unknown credentials, internal failures.
         _ => match status {
             413 => Kind::Invalid,
@@ -160,9 +163,21 @@ mod tests {
     fn every_code_has_its_meaning() {
         for (code, status, kind) in [
             ("InvalidParameterException", 400, Kind::Invalid),
+            ("InvalidParameterValueException", 400, Kind::Invalid),
+            ("ValidationException", 400, Kind::Invalid),
+            ("SerializationException", 400, Kind::Invalid),
+            ("UnknownOperationException", 400, Kind::Invalid),
             ("ThrottlingException", 400, Kind::Throttled),
+            ("LimitExceededException", 400, Kind::Throttled),
+            ("RequestLimitExceeded", 503, Kind::Throttled),
+            ("PriorRequestNotComplete", 400, Kind::Throttled),
             ("", 429, Kind::Throttled),
             ("", 413, Kind::Invalid),
+            ("", 400, Kind::Transient),
+            ("", 502, Kind::Transient),
+            ("DataAlreadyAcceptedException", 400, Kind::Duplicate),
+            ("ResourceAlreadyExistsException", 400, Kind::Exists),
+            ("InvalidSequenceTokenException", 400, Kind::Transient),
             ("ServiceUnavailableException", 503, Kind::Transient),
             ("InternalFailure", 500, Kind::Transient),
             ("ExpiredTokenException", 400, Kind::Transient),
@@ -174,6 +189,43 @@ mod tests {
         ] {
             assert_eq!(classify(code, status), kind, "{code} {status}");
         }
+    }
+
+    #[test]
+    fn only_what_will_never_be_accepted_is_given_up_and_what_is_there_already_is_delivered() {
+        let wish = Some(Duration::from_secs(2));
+        let outcome =
+            |kind, code: &str| ApiError { kind, code: code.to_owned(), text: "why".to_owned(), after: wish }.outcome();
+        for kind in [Kind::NotFound, Kind::Exists, Kind::Denied, Kind::Throttled, Kind::Transient, Kind::Timeout] {
+            let Outcome::Retry { after, error } = outcome(kind, "") else { panic!("{kind:?} is not retried") };
+            assert_eq!((after, error.as_str()), (wish, "why"), "{kind:?}");
+        }
+        assert!(matches!(outcome(Kind::Duplicate, ""), Outcome::Delivered { rejected } if rejected.is_empty()));
+        for (code, expected) in [
+            ("InvalidParameterException", "invalid_parameter"),
+            ("ValidationException", "validation"),
+            ("SerializationException", "serialization"),
+            ("UnknownOperationException", "refused"),
+        ] {
+            let Outcome::Permanent { reason, .. } = outcome(Kind::Invalid, code) else { panic!("{code} is retried") };
+            assert_eq!(reason, expected);
+        }
+    }
+
+    #[test]
+    fn the_services_wish_is_read_in_either_unit() {
+        let wish = |name: &'static str, value: &'static str| {
+            let mut answer = HttpResponse::new(
+                aws_smithy_runtime_api::http::StatusCode::try_from(400).unwrap(),
+                aws_smithy_types::body::SdkBody::empty(),
+            );
+            answer.headers_mut().insert(name, value);
+            retry_after(&answer)
+        };
+        assert_eq!(wish("retry-after", "3"), Some(Duration::from_secs(3)));
+        assert_eq!(wish("x-amz-retry-after", "1500"), Some(Duration::from_millis(1500)));
+        assert_eq!(wish("retry-after", "soon"), None);
+        assert_eq!(wish("x-other", "3"), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
 use proto::otlp::RpcStatus;
+use serde::Deserialize;
 
 use super::transport::Answer;
 use crate::Outcome;
@@ -21,13 +22,36 @@ pub(super) fn http(answer: &Answer, json: bool) -> Outcome {
             false => ExportMetricsServiceResponse::decode(answer.body.clone()).unwrap_or_default(),
         });
     }
-    let details = RpcStatus::decode(&answer.body).map(|s| s.message).filter(|m| !m.is_empty());
-    let details = details.map(|m| format!(": {m}")).unwrap_or_default();
+    let details = details(answer).map(|m| format!(": {m}")).unwrap_or_default();
     let error = format!("the server answered HTTP status {}{details}", answer.status);
     match answer.status.as_u16() {
         429 | 502 | 503 | 504 => Outcome::Retry { after: retry_after(&answer.headers, SystemTime::now()), error },
         code => Outcome::Permanent { reason: format!("http_{code}").into(), error },
     }
+}
+
+/// What the server says about an error: the message of a `google.rpc.Status`, or a line of text.
+fn details(answer: &Answer) -> Option<String> {
+    let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let text = match kind.split(';').next().unwrap_or_default().trim() {
+        "application/json" => {
+            let status: JsonStatus = serde_json::from_slice(&answer.body).ok()?;
+            status.message
+        }
+        "text/plain" => String::from_utf8_lossy(&answer.body).lines().next().unwrap_or_default().to_owned(),
+        _ => RpcStatus::decode(&answer.body)?.message,
+    };
+    let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_DETAILS).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Characters of a server's message that are passed on.
+const MAX_DETAILS: usize = 500;
+
+/// A `google.rpc.Status` in JSON, as far as it is looked at.
+#[derive(Deserialize)]
+struct JsonStatus {
+    message: String,
 }
 
 /// An answer over gRPC.
@@ -108,6 +132,8 @@ fn percent_decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsPartialSuccess;
+
     use super::*;
 
     #[test]
@@ -123,6 +149,94 @@ mod tests {
         assert_eq!(check("soon"), None);
     }
 
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &[u8]) -> Answer {
+        let headers = headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+        Answer {
+            status: http::StatusCode::from_u16(status).unwrap(),
+            headers: headers.collect(),
+            body: bytes::Bytes::copy_from_slice(body),
+            trailers: HeaderMap::new(),
+        }
+    }
+
+    #[test]
+    fn http_statuses_are_retried_as_the_collector_does() {
+        for status in [429, 502, 503, 504] {
+            for (headers, expected) in [
+                (&[][..], None),
+                (&[("retry-after", "3")], Some(Duration::from_secs(3))),
+                (&[("retry-after", "x")], None),
+            ] {
+                let Outcome::Retry { after, .. } = http(&answer(status, headers, b""), false) else {
+                    panic!("{status} is not retried")
+                };
+                assert_eq!(after, expected, "{status}");
+            }
+        }
+        for status in [301, 400, 401, 403, 404, 405, 408, 413, 415, 422, 431, 500, 501, 505, 507] {
+            let Outcome::Permanent { reason, .. } = http(&answer(status, &[("retry-after", "3")], b""), false) else {
+                panic!("{status} is retried")
+            };
+            assert_eq!(reason, format!("http_{status}"));
+        }
+    }
+
+    #[test]
+    fn what_the_server_says_is_in_the_error() {
+        let status = RpcStatus { code: 3, message: "point 7 is bad".into(), retry_after: None }.encode();
+        let long = "x".repeat(2 * MAX_DETAILS);
+        for (kind, body, expected) in [
+            ("application/x-protobuf", &status[..], ": point 7 is bad"),
+            ("application/json", br#"{"code":3,"message":"point 7 is bad","details":[]}"#, ": point 7 is bad"),
+            ("application/json; charset=utf-8", br#"{"message":"a\nb"}"#, ": ab"),
+            ("application/json", b"[]", ""),
+            ("text/plain; charset=utf-8", b"404 page not found\nmore", ": 404 page not found"),
+            ("text/html", b"<html>", ""),
+            ("text/plain", long.as_bytes(), &format!(": {}", &long[..MAX_DETAILS])),
+        ] {
+            let Outcome::Permanent { error, .. } = http(&answer(400, &[("content-type", kind)], body), false) else {
+                panic!("400 is retried")
+            };
+            assert_eq!(error, format!("the server answered HTTP status 400 Bad Request{expected}"), "{kind}");
+        }
+    }
+
+    #[test]
+    fn rejected_points_of_a_partial_success_are_told_apart() {
+        let partial = |rejected_data_points| ExportMetricsServiceResponse {
+            partial_success: Some(ExportMetricsPartialSuccess { rejected_data_points, error_message: "why".into() }),
+        };
+        for (points, expected) in [(2, vec![("partial_success".into(), 2)]), (0, vec![]), (-1, vec![])] {
+            let message = partial(points).encode_to_vec();
+            let mut framed = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
+            framed.extend_from_slice(&message);
+            let json = serde_json::to_vec(&partial(points)).unwrap();
+            for outcome in [
+                http(&answer(200, &[], &message), false),
+                http(&answer(202, &[], &json), true),
+                grpc(&answer(200, &[("grpc-status", "0")], &framed)),
+            ] {
+                let Outcome::Delivered { rejected } = outcome else { panic!("not delivered") };
+                assert_eq!(rejected, expected);
+            }
+        }
+        // A success whose body is of no use is one all the same.
+        for (body, json) in [(&b""[..], false), (b"nonsense", true), (b"\xff\xff", false)] {
+            let Outcome::Delivered { rejected } = http(&answer(200, &[], body), json) else { panic!("not delivered") };
+            assert!(rejected.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_grpc_status_is_judged_by_its_http_status() {
+        for (status, retried) in
+            [(200, true), (429, true), (502, true), (503, true), (504, true), (401, false), (404, false)]
+        {
+            let outcome = grpc(&answer(status, &[("content-type", "text/html")], b""));
+            assert_eq!(matches!(outcome, Outcome::Retry { .. }), retried, "{status}");
+        }
+    }
+
     #[test]
     fn grpc_codes_are_retried_as_the_collector_does() {
         let outcome = |code: i32, after: Option<Duration>| {
@@ -135,14 +249,18 @@ mod tests {
             let (headers, body) = (HeaderMap::new(), bytes::Bytes::new());
             grpc(&Answer { status: http::StatusCode::OK, headers, body, trailers })
         };
+        let wish = Some(Duration::from_secs(3));
         for code in [1, 4, 10, 11, 14, 15] {
-            assert!(matches!(outcome(code, None), Outcome::Retry { .. }), "{code}");
+            for wish in [None, wish] {
+                let Outcome::Retry { after, .. } = outcome(code, wish) else { panic!("{code} is not retried") };
+                assert_eq!(after, wish, "{code}");
+            }
         }
         for code in [2, 3, 5, 6, 7, 8, 9, 12, 13, 16] {
-            assert!(matches!(outcome(code, None), Outcome::Permanent { .. }), "{code}");
+            let Outcome::Permanent { reason, .. } = outcome(code, None) else { panic!("{code} is retried") };
+            assert_eq!(reason, format!("grpc_{code}"));
         }
-        let after = Some(Duration::from_secs(3));
-        let Outcome::Retry { after: found, error } = outcome(8, after) else { panic!("not retried") };
-        assert_eq!((found, error.as_str()), (after, "rpc error: code 8: not now"));
+        let Outcome::Retry { after, error } = outcome(8, wish) else { panic!("not retried") };
+        assert_eq!((after, error.as_str()), (wish, "rpc error: code 8: not now"));
     }
 }
