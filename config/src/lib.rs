@@ -40,5 +40,5 @@ pub use service::{
     Pipeline, PipelineId, PrometheusReader, ResourceAttribute, Sampling, Section, Service, Signal, Telemetry,
 };
 pub use source::{Env, ProcessEnv};
-pub use types::{ByteSize, Endpoint, GoDuration, Headers, PromDuration, Secret, tls};
+pub use types::{ByteSize, CLOUDWATCH_UNITS, Endpoint, GoDuration, Headers, PromDuration, Secret, tls};
 pub use yaml::{MAX_DEPTH, MAX_NODES, MAX_SOURCE_BYTES, parse_yaml};

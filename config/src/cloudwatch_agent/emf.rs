@@ -7,6 +7,7 @@ use super::output::Line;
 use crate::diagnostic::Diagnostic;
 use crate::hint;
 use crate::node::{Node, Value};
+use crate::types::CLOUDWATCH_UNITS;
 
 const KEYS: &[&str] = &["metric_declaration", "metric_declaration_dedup", "metric_namespace", "metric_unit"];
 const DECLARATION_KEYS: &[&str] =
@@ -14,37 +15,6 @@ const DECLARATION_KEYS: &[&str] =
 
 /// A selector that no metric name matches: nothing is extracted, events are sent all the same.
 const NOTHING: &str = "$^";
-
-/// The units that CloudWatch knows.
-const UNITS: &[&str] = &[
-    "Seconds",
-    "Microseconds",
-    "Milliseconds",
-    "Bytes",
-    "Kilobytes",
-    "Megabytes",
-    "Gigabytes",
-    "Terabytes",
-    "Bits",
-    "Kilobits",
-    "Megabits",
-    "Gigabits",
-    "Terabits",
-    "Percent",
-    "Count",
-    "Bytes/Second",
-    "Kilobytes/Second",
-    "Megabytes/Second",
-    "Gigabytes/Second",
-    "Terabytes/Second",
-    "Bits/Second",
-    "Kilobits/Second",
-    "Megabits/Second",
-    "Gigabits/Second",
-    "Terabits/Second",
-    "Count/Second",
-    "None",
-];
 
 /// The lines of `awsemf` that say what is extracted. `section` is `emf_processor`, `disabled` the switch beside it.
 pub(crate) fn extraction(
@@ -180,8 +150,9 @@ fn units(section: &Node, found: &mut Vec<Diagnostic>) -> Option<Line> {
     let mut lines = Vec::new();
     for (key, _) in units.entries() {
         let Some((unit, at)) = text_of_length(units, &key.name, 1..=256, found) else { continue };
-        if !UNITS.contains(&unit) {
-            let near = hint::nearest(unit, UNITS.iter().copied()).map(|near| format!("did you mean {near:?}?"));
+        if !CLOUDWATCH_UNITS.contains(&unit) {
+            let near =
+                hint::nearest(unit, CLOUDWATCH_UNITS.iter().copied()).map(|near| format!("did you mean {near:?}?"));
             found.push(warning(at, format!("CloudWatch has no unit {unit:?}; the metric has none")).maybe_help(near));
             continue;
         }

@@ -7,6 +7,7 @@ mod headers;
 mod prom_duration;
 mod secret;
 pub mod tls;
+mod units;
 
 pub use byte_size::ByteSize;
 pub use endpoint::Endpoint;
@@ -14,3 +15,4 @@ pub use go_duration::GoDuration;
 pub use headers::Headers;
 pub use prom_duration::PromDuration;
 pub use secret::Secret;
+pub use units::CLOUDWATCH_UNITS;

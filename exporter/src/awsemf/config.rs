@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use config::pattern::GoRegex;
-use config::{Built, Diagnostic, Spanned, hint};
+use config::{Built, CLOUDWATCH_UNITS, Diagnostic, Spanned, hint};
 use processor::metric_declaration::{DeclarationConfig, Declarations, Rollup, compile};
 use proto::BuildContext;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::layout::Layout;
 use super::placeholders::Template;
 use super::session::AwsSessionConfig;
-use super::units::{self, Descriptors};
+use super::units::Descriptors;
 
 /// Feature gate: without a `dimension_rollup_option` there is no rollup.
 pub const NO_ROLLUP_GATE: &str = "awsemf.nodimrollupdefault";
@@ -302,10 +302,10 @@ impl AwsEmfConfig {
         for entry in &self.metric_descriptors {
             if entry.metric_name.is_empty() {
                 found.push(entry.warning("metric descriptor left out: it has no metric_name"));
-            } else if !units::is_cloudwatch_unit(&entry.unit) {
+            } else if !CLOUDWATCH_UNITS.contains(&entry.unit.as_str()) {
                 let problem = format!("metric descriptor left out: CloudWatch has no unit {:?}", entry.unit);
-                let near =
-                    hint::nearest(&entry.unit, units::known_units()).map(|unit| format!("did you mean {unit:?}?"));
+                let near = hint::nearest(&entry.unit, CLOUDWATCH_UNITS.iter().copied())
+                    .map(|unit| format!("did you mean {unit:?}?"));
                 found.push(entry.warning(problem).maybe_help(near));
             } else {
                 descriptors.insert(entry.metric_name.clone(), (entry.unit.clone(), entry.overwrite));

@@ -1,47 +1,6 @@
-//! Units: what CloudWatch knows, how OTLP units translate, and `metric_descriptors`.
+//! Units: how OTLP units translate to CloudWatch's, and `metric_descriptors`.
 
 use std::collections::HashMap;
-
-/// The units of CloudWatch's `MetricDatum`; case matters.
-const CLOUDWATCH_UNITS: [&str; 27] = [
-    "Seconds",
-    "Microseconds",
-    "Milliseconds",
-    "Bytes",
-    "Kilobytes",
-    "Megabytes",
-    "Gigabytes",
-    "Terabytes",
-    "Bits",
-    "Kilobits",
-    "Megabits",
-    "Gigabits",
-    "Terabits",
-    "Percent",
-    "Count",
-    "Bytes/Second",
-    "Kilobytes/Second",
-    "Megabytes/Second",
-    "Gigabytes/Second",
-    "Terabytes/Second",
-    "Bits/Second",
-    "Kilobits/Second",
-    "Megabits/Second",
-    "Gigabits/Second",
-    "Terabits/Second",
-    "Count/Second",
-    "None",
-];
-
-/// Whether CloudWatch knows the unit.
-pub(crate) fn is_cloudwatch_unit(unit: &str) -> bool {
-    CLOUDWATCH_UNITS.contains(&unit)
-}
-
-/// The CloudWatch unit closest in spelling, for hints.
-pub(crate) fn known_units() -> impl Iterator<Item = &'static str> {
-    CLOUDWATCH_UNITS.into_iter()
-}
 
 /// Units by metric name from `metric_descriptors`, with their `overwrite`.
 #[derive(Debug, Clone, Default)]
