@@ -3,7 +3,7 @@
 
 pub mod basicauth;
 pub mod bearertokenauth;
-mod constant_time;
+mod credentials;
 pub mod ecs_observer;
 pub mod health_check;
 pub mod sigv4auth;

@@ -1,4 +1,4 @@
-//! Users with their password hashes, as `htpasswd` writes them. Supports bcrypt and plain text.
+//! Users with their password hashes, as `htpasswd` writes them. What a hash says is in `hash`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,11 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use config::Secret;
 
 use super::config::Htpasswd;
-use crate::constant_time::same;
+use super::hash::Hash;
+use crate::credentials::same;
 
 /// Known users.
 pub(super) struct Users {
-    stored: HashMap<String, Secret>,
+    stored: HashMap<String, Hash>,
     /// The password of each user once it was found right: bcrypt takes a tenth of a second, each time.
     proven: Mutex<HashMap<String, Secret>>,
 }
@@ -34,16 +35,12 @@ impl Users {
     /// Whether this is the user's password.
     pub(super) fn knows(&self, user: &str, password: &str) -> bool {
         let Some(stored) = self.stored.get(user) else { return false };
-        let stored = stored.expose();
-        if !is_bcrypt(stored) {
-            return same(stored.as_bytes(), password.as_bytes());
-        }
         let proven = || self.proven.lock().unwrap_or_else(PoisonError::into_inner);
         if proven().get(user).is_some_and(|known| same(known.expose().as_bytes(), password.as_bytes())) {
             return true;
         }
-        let right = bcrypt::verify(password, stored).unwrap_or(false);
-        if right {
+        let right = stored.is_of(password);
+        if right && stored.is_slow() {
             proven().insert(user.to_owned(), Secret::new(password));
         }
         right
@@ -51,7 +48,7 @@ impl Users {
 }
 
 /// Adds `user:hash` lines; empty ones and those that begin with `#` are skipped.
-fn add(stored: &mut HashMap<String, Secret>, source: &str, text: &str) -> Result<(), String> {
+fn add(stored: &mut HashMap<String, Hash>, source: &str, text: &str) -> Result<(), String> {
     for (i, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -60,15 +57,11 @@ fn add(stored: &mut HashMap<String, Secret>, source: &str, text: &str) -> Result
         let Some((user, hash)) = line.split_once(':') else {
             return Err(format!("line {} of {source} has no colon", i + 1));
         };
-        if !is_bcrypt(hash) && (hash.starts_with('$') || hash.starts_with('{')) {
+        let Some(hash) = Hash::read(hash) else {
             let hint = "make a bcrypt one with htpasswd -B";
-            return Err(format!("the hash of user {user:?} is of a kind that is not supported; {hint}"));
-        }
-        stored.insert(user.to_owned(), Secret::new(hash));
+            return Err(format!("the hash of user {user:?} is of a kind that is not supported, or broken; {hint}"));
+        };
+        stored.insert(user.to_owned(), hash);
     }
     Ok(())
-}
-
-fn is_bcrypt(hash: &str) -> bool {
-    ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|start| hash.starts_with(start))
 }

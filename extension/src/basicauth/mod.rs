@@ -1,6 +1,7 @@
 //! `basicauth`: user and password, checked for receivers (`htpasswd`) or added for exporters (`client_auth`).
 
 mod config;
+mod hash;
 mod htpasswd;
 
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, Method, Uri};
 use proto::auth::{AuthOffer, ClientAuth, ServerAuth};
-use proto::{BoxFuture, BuildContext, Stop, Task};
+use proto::{BoxFuture, BuildContext};
 
 use self::config::Client;
 use self::htpasswd::Users;
-use crate::{Extension, ExtensionFactory, Readiness};
+use crate::credentials::{Authenticator, show, shown};
+use crate::{Extension, ExtensionFactory};
 
 /// `basicauth` in the table of extensions.
 pub static FACTORY: ExtensionFactory = ExtensionFactory { kind: "basicauth", build };
@@ -32,31 +34,12 @@ fn build(node: &Node, _: &BuildContext) -> Built<Box<dyn Extension>> {
         }
     });
     let client = config.client_auth.map(|client| Arc::new(client) as Arc<dyn ClientAuth>);
-    (Some(Box::new(BasicAuth(AuthOffer { server, client }))), found)
-}
-
-struct BasicAuth(AuthOffer);
-
-impl Extension for BasicAuth {
-    fn auth(&self) -> AuthOffer {
-        self.0.clone()
-    }
-
-    fn start(self: Box<Self>, _: Readiness, stop: Stop) -> BoxFuture<'static, Result<Task, String>> {
-        Box::pin(async move {
-            Ok(Box::pin(async move {
-                stop.cancelled().await;
-                Ok(())
-            }) as Task)
-        })
-    }
+    (Some(Authenticator::boxed(AuthOffer { server, client }, || Box::pin(async { Ok(()) }))), found)
 }
 
 impl ServerAuth for Users {
     fn authenticate(&self, headers: &HeaderMap) -> Result<(), String> {
-        let Some(shown) = headers.get(AUTHORIZATION).filter(|value| !value.is_empty()) else {
-            return Err("no basic auth provided".to_owned());
-        };
+        let shown = shown(headers, &AUTHORIZATION).ok_or("no basic auth provided")?;
         let encoded = shown.as_bytes().strip_prefix(b"Basic ").ok_or("invalid authorization scheme")?;
         let decoded = BASE64_STANDARD.decode(encoded).map_err(|_| "invalid format".to_owned())?;
         let text = String::from_utf8(decoded).map_err(|_| "invalid format".to_owned())?;
@@ -76,16 +59,15 @@ impl ClientAuth for Client {
         Box::pin(async move {
             let (user, password) = self.credentials()?;
             let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
-            let mut value = HeaderValue::try_from(format!("Basic {encoded}")).map_err(|e| e.to_string())?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-            Ok(())
+            show(headers, &AUTHORIZATION, &format!("Basic {encoded}"))
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn offer(text: &str) -> Result<AuthOffer, String> {
@@ -114,12 +96,16 @@ mod tests {
         std::fs::write(&path, "# people\nbob:plain:text\nann:old\n").unwrap();
         // bcrypt of `secret` at the lowest cost.
         let hash = bcrypt::hash_with_result("secret", 4).unwrap().to_string();
-        let text = format!("{{htpasswd: {{file: {}, inline: \"ann:{hash}\\n\"}}}}", path.display());
+        let md5 = "tom:$apr1$lZL6Vci.$OKVcByRNLFzp8XZ3MPpGg0";
+        let text = format!("{{htpasswd: {{file: {}, inline: \"ann:{hash}\\n{md5}\\n\"}}}}", path.display());
         let offer = offer(&text).unwrap();
         for (shown, expected) in [
             (basic("bob:plain:text"), Ok(())),
             (basic("ann:secret"), Ok(())),
             (basic("ann:secret"), Ok(())),
+            (basic("tom:secret"), Ok(())),
+            (basic("tom:secret"), Ok(())),
+            (basic("tom:Secret"), Err("invalid credentials")),
             (basic("ann:old"), Err("invalid credentials")),
             (basic("ann:"), Err("invalid credentials")),
             (basic("eve:secret"), Err("invalid credentials")),
@@ -158,7 +144,7 @@ mod tests {
             ("{htpasswd: {}}", "no credential source provided"),
             ("{htpasswd: {file: /nonexistent}}", "cannot read /nonexistent"),
             ("{htpasswd: {inline: \"a\"}}", "line 1 of inline has no colon"),
-            ("{htpasswd: {inline: \"a:$apr1$x$y\"}}", "the hash of user \"a\" is of a kind that is not supported"),
+            ("{htpasswd: {inline: \"a:$6$x$y\"}}", "the hash of user \"a\" is of a kind that is not supported"),
             ("{client_auth: {password: b}}", "client_auth has no user name"),
             ("{client_auth: {username: a, username_file: b}}", "username and username_file exclude each other"),
         ] {

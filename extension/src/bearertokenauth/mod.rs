@@ -8,12 +8,12 @@ use std::time::SystemTime;
 
 use ::config::{Built, Node, Secret};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, Method, Uri};
 use proto::auth::{AuthOffer, ClientAuth, ServerAuth};
-use proto::{BoxFuture, BuildContext, Stop, Task};
+use proto::{BoxFuture, BuildContext};
 
-use crate::constant_time::same;
-use crate::{Extension, ExtensionFactory, Readiness};
+use crate::credentials::{Authenticator, same, show, shown};
+use crate::{Extension, ExtensionFactory};
 
 /// `bearertokenauth` in the table of extensions.
 pub static FACTORY: ExtensionFactory = ExtensionFactory { kind: "bearertokenauth", build };
@@ -26,27 +26,11 @@ fn build(node: &Node, _: &BuildContext) -> Built<Box<dyn Extension>> {
             true => Values::Fixed(config.tokens().map(|token| config.value_of(token)).collect()),
             false => Values::File(Mutex::default()),
         };
-        Some(Box::new(BearerToken(Arc::new(Tokens { config, header, values }))) as Box<dyn Extension>)
+        let tokens = Arc::new(Tokens { config, header, values });
+        let offer = AuthOffer { server: Some(tokens.clone()), client: Some(tokens.clone()) };
+        Some(Authenticator::boxed(offer, move || Box::pin(async move { tokens.values().map(drop) })))
     });
     (extension, found)
-}
-
-struct BearerToken(Arc<Tokens>);
-
-impl Extension for BearerToken {
-    fn auth(&self) -> AuthOffer {
-        AuthOffer { server: Some(self.0.clone()), client: Some(self.0.clone()) }
-    }
-
-    fn start(self: Box<Self>, _: Readiness, stop: Stop) -> BoxFuture<'static, Result<Task, String>> {
-        Box::pin(async move {
-            self.0.values()?;
-            Ok(Box::pin(async move {
-                stop.cancelled().await;
-                Ok(())
-            }) as Task)
-        })
-    }
 }
 
 struct Tokens {
@@ -94,8 +78,7 @@ impl Tokens {
 
 impl ServerAuth for Tokens {
     fn authenticate(&self, headers: &HeaderMap) -> Result<(), String> {
-        let shown = headers.get(&self.header).filter(|value| !value.is_empty());
-        let Some(shown) = shown else {
+        let Some(shown) = shown(headers, &self.header) else {
             return Err(format!("missing or empty authorization header: {}", self.config.header.as_str()));
         };
         let known = self.values()?;
@@ -116,17 +99,15 @@ impl ClientAuth for Tokens {
         Box::pin(async move {
             let values = self.values()?;
             let first = values.first().ok_or("no token to send")?;
-            let mut value = HeaderValue::from_str(first.expose())
-                .map_err(|_| "the token has characters that a header cannot have".to_owned())?;
-            value.set_sensitive(true);
-            headers.insert(&self.header, value);
-            Ok(())
+            show(headers, &self.header, first.expose())
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn offer(text: &str) -> Result<AuthOffer, String> {

@@ -18,10 +18,11 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use proto::auth::{AuthOffer, ClientAuth};
-use proto::{BoxFuture, BuildContext, Stop, Task};
+use proto::{BoxFuture, BuildContext};
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::{Extension, ExtensionFactory, Readiness};
+use crate::credentials::Authenticator;
+use crate::{Extension, ExtensionFactory};
 use config::Config;
 
 /// `sigv4auth` in the table of extensions.
@@ -38,10 +39,17 @@ fn build(node: &Node, context: &BuildContext) -> Built<Box<dyn Extension>> {
     let (config, found) = config::read(node);
     let Some(config) = config.filter(|_| !has_errors(&found)) else { return (None, found) };
     let signer = Signer { config, context: context.clone(), provider: OnceCell::new(), current: Mutex::new(None) };
-    (Some(Box::new(SigV4Auth(Arc::new(signer)))), found)
+    let signer = Arc::new(signer);
+    let offer = AuthOffer { server: None, client: Some(signer.clone()) };
+    // Without credentials the service does not start, as in the Collector.
+    let check = move || -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async move {
+            let found = signer.credentials(SystemTime::now()).await;
+            found.map(drop).map_err(|e| format!("could not retrieve credential provider: {e}"))
+        })
+    };
+    (Some(Authenticator::boxed(offer, check)), found)
 }
-
-struct SigV4Auth(Arc<Signer>);
 
 struct Signer {
     config: Config,
@@ -49,24 +57,6 @@ struct Signer {
     provider: OnceCell<SharedCredentialsProvider>,
     /// Credentials and when to renew them.
     current: Mutex<Option<(Credentials, SystemTime)>>,
-}
-
-impl Extension for SigV4Auth {
-    fn auth(&self) -> AuthOffer {
-        AuthOffer { server: None, client: Some(self.0.clone()) }
-    }
-
-    /// Without credentials the service does not start, as in the Collector.
-    fn start(self: Box<Self>, _: Readiness, stop: Stop) -> BoxFuture<'static, Result<Task, String>> {
-        Box::pin(async move {
-            let found = self.0.credentials(SystemTime::now()).await;
-            found.map_err(|e| format!("could not retrieve credential provider: {e}"))?;
-            Ok(Box::pin(async move {
-                stop.cancelled().await;
-                Ok(())
-            }) as Task)
-        })
-    }
 }
 
 impl ClientAuth for Signer {
