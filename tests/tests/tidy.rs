@@ -115,7 +115,9 @@ fn the_repository_names_no_machine() {
     // Written in two parts so that this file does not name them either.
     let forbidden = [("/wo", "rk/"), ("../sha", "red"), ("/tmp/sk", "el"), ("/ro", "ot/"), ("/tmp/tar", "get-")];
     for path in sources(&["rs", "toml", "md", "yaml", "yml", "json", "sh", "snap", "lock", ""]) {
-        let text = read(&path);
+        // Some seeds of the fuzz targets are not text, whatever they are called.
+        let bytes = std::fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
         for (first, second) in forbidden {
             let name = format!("{first}{second}");
             assert!(!text.contains(&name), "{} contains {name}", path.display());

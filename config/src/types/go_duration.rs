@@ -39,6 +39,11 @@ impl GoDuration {
         GoDuration(secs * 1_000_000_000)
     }
 
+    /// The same duration; the longest one (292 years) for what is longer.
+    pub fn from_std(duration: Duration) -> GoDuration {
+        GoDuration(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+    }
+
     /// Nanoseconds.
     pub const fn nanos(self) -> i64 {
         self.0

@@ -53,7 +53,7 @@ fn every_problem_is_named() {
             "endpoint \"c:4318\" is not an HTTP URL",
             "encoding \"xml\" does not exist",
             "unsupported compression type \"rar\"",
-            "no extension \"nobody\" offers client credentials",
+            "failed to resolve authenticator \"nobody\": authenticator not found",
             "traces_endpoint has no effect",
             "timeout must not be negative",
             "server_name_override \"x:1\" is not a host name",

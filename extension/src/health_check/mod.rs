@@ -6,7 +6,7 @@ mod config;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use ::config::{Built, Node};
+use ::config::{Built, GoDuration, Node};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -33,6 +33,7 @@ impl Extension for HealthCheck {
             let listener = TcpListener::bind(&address).await.map_err(|e| format!("listen tcp {address}: {e}"))?;
             let page = Arc::new(Page::new(self.0, ready)?);
             let path = page.path.clone();
+            let note = page.clone();
             let answer = move || async move { page.answer() };
             // The path "/" answers everywhere, any other one exactly.
             let app = match path.as_str() {
@@ -40,8 +41,10 @@ impl Extension for HealthCheck {
                 exact => Router::new().route(exact, any(answer)),
             };
             Ok(Box::pin(async move {
-                let served = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
-                served.await.map_err(|e| e.to_string())
+                let end = stop.clone();
+                let served = axum::serve(listener, app).with_graceful_shutdown(async move { end.cancelled().await });
+                let (served, _) = tokio::join!(served, stop.run_until_cancelled(note.note_start()));
+                served.map_err(|e| e.to_string())
             }) as Task)
         })
     }
@@ -71,6 +74,14 @@ impl Page {
         })
     }
 
+    /// Remembers when the service became ready.
+    async fn note_start(&self) {
+        let mut ready = self.ready.clone();
+        if ready.wait_for(|ready| *ready).await.is_ok() {
+            self.up.get_or_init(|| (SystemTime::now(), Instant::now()));
+        }
+    }
+
     fn answer(&self) -> Response<Body> {
         let ready = *self.ready.borrow();
         let (status, kind, text) = match (&self.texts, ready) {
@@ -78,7 +89,7 @@ impl Page {
             (Some(texts), false) => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", texts.unhealthy.clone()),
             (None, true) => {
                 let (since, start) = self.up.get_or_init(|| (SystemTime::now(), Instant::now()));
-                let (since, uptime) = (rfc3339(*since), go_duration(start.elapsed()));
+                let (since, uptime) = (rfc3339(*since), GoDuration::from_std(start.elapsed()));
                 let text = format!(r#"{{"status":"Server available","upSince":"{since}","uptime":"{uptime}"}}"#);
                 (StatusCode::OK, "application/json", text)
             }
@@ -102,21 +113,6 @@ fn rfc3339(time: SystemTime) -> String {
         .fmt(aws_smithy_types::date_time::Format::DateTime)
         .unwrap_or_default();
     if text.is_empty() { "1970-01-01T00:00:00Z".to_owned() } else { text }
-}
-
-/// Go's text of a duration, `1h2m3.5s`.
-fn go_duration(elapsed: std::time::Duration) -> String {
-    let (total, millis) = (elapsed.as_secs(), elapsed.subsec_millis());
-    let (h, m, s) = (total / 3600, total / 60 % 60, total % 60);
-    let fraction = match millis {
-        0 => String::new(),
-        _ => format!(".{millis:03}").trim_end_matches('0').to_owned(),
-    };
-    match (h, m) {
-        (0, 0) => format!("{s}{fraction}s"),
-        (0, _) => format!("{m}m{s}{fraction}s"),
-        _ => format!("{h}h{m}m{s}{fraction}s"),
-    }
 }
 
 #[cfg(test)]
@@ -150,11 +146,15 @@ mod tests {
         let task = tokio::spawn(extension.unwrap().start(readiness, stop.clone()).await.unwrap());
         let before = get(port, "/health").await;
         assert!(before.starts_with("HTTP/1.1 503"), "{before}");
-        assert!(before.contains(r#""status":"Server not available""#));
+        assert!(before.contains("content-type: application/json"), "{before}");
+        let body = r#"{"status":"Server not available","upSince":"0001-01-01T00:00:00Z","uptime":""}"#;
+        assert!(before.ends_with(body), "{before}");
         ready.send_replace(true);
         let after = get(port, "/health").await;
         assert!(after.starts_with("HTTP/1.1 200"), "{after}");
         assert!(after.contains(r#"{"status":"Server available","upSince":"20"#), "{after}");
+        let uptime = after.rsplit_once(r#""uptime":""#).unwrap().1.trim_end_matches("\"}");
+        assert!(GoDuration::parse(uptime).unwrap().to_std() < Duration::from_secs(60), "{after}");
         assert!(get(port, "/other").await.starts_with("HTTP/1.1 404"));
         ready.send_replace(false);
         assert!(get(port, "/health").await.starts_with("HTTP/1.1 503"));
@@ -216,12 +216,5 @@ mod tests {
         assert!(check("transport: unix")[0].message.contains("only transport tcp"));
         assert!(check("path: health")[0].message.contains("path must start with /"));
         assert!(check("paht: /")[0].message.contains("unknown key \"paht\""));
-    }
-
-    #[test]
-    fn durations_read_as_go_prints_them() {
-        for (millis, text) in [(500, "0.5s"), (62_300, "1m2.3s"), (3_600_000, "1h0m0s"), (1_001, "1.001s")] {
-            assert_eq!(go_duration(Duration::from_millis(millis)), text);
-        }
     }
 }

@@ -92,9 +92,14 @@ impl CommonConfig {
         let auth = match &self.auth {
             None => None,
             Some(auth) => {
-                let client = context.auth.get(auth.authenticator.as_str()).and_then(|offer| offer.client.clone());
+                let offer = context.auth.get(auth.authenticator.as_str());
+                let client = offer.and_then(|offer| offer.client.clone());
                 if client.is_none() {
-                    let problem = format!("no extension {:?} offers client credentials", auth.authenticator.value);
+                    let why = match offer {
+                        None => "authenticator not found",
+                        Some(_) => "it has no credentials to send",
+                    };
+                    let problem = format!("failed to resolve authenticator {:?}: {why}", auth.authenticator.value);
                     let help = "define it under extensions and list it in service::extensions";
                     found.push(auth.authenticator.error(problem).help(help));
                 }
