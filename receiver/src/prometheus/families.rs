@@ -12,21 +12,68 @@ const KEEP_SCRAPES: u32 = 10;
 #[derive(Default)]
 pub(crate) struct Families {
     by_name: HashMap<Box<str>, Family>,
+    /// Names whose family has a change that waits for the next scrape.
+    waiting: Vec<Box<str>>,
+    /// A name stays on its own until the next scrape although a family would take it in.
+    holds_back: bool,
+    next_id: FamilyId,
     generation: u32,
 }
+
+/// Number of a family or name of a target, counted from 0.
+pub(crate) type FamilyId = u32;
 
 /// Metadata of a family. A name that was only asked for has `declared` false.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Family {
+    /// What is said of it.
+    pub(crate) about: About,
+    id: FamilyId,
+    declared: bool,
+    asked: bool,
+    last_scrape: u32,
+    /// What was said after samples of this scrape had used it: true from the next scrape on.
+    later: Option<Box<About>>,
+}
+
+/// What `#` lines say of a family.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct About {
     /// From `# TYPE`; unknown without one.
     pub(crate) kind: MetricType,
     /// From `# HELP`, unescaped.
     pub(crate) help: Box<str>,
     /// From `# UNIT`, in Prometheus words.
     pub(crate) unit: Box<str>,
-    declared: bool,
-    asked: bool,
-    last_scrape: u32,
+}
+
+/// One `#` line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Saying<'a> {
+    /// `# TYPE`
+    Type(MetricType),
+    /// `# HELP`
+    Help(&'a str),
+    /// `# UNIT`
+    Unit(&'a str),
+}
+
+impl Saying<'_> {
+    fn is_true_of(self, about: &About) -> bool {
+        match self {
+            Saying::Type(kind) => about.kind == kind,
+            Saying::Help(help) => *about.help == *help,
+            Saying::Unit(unit) => *about.unit == *unit,
+        }
+    }
+
+    fn apply(self, about: &mut About) {
+        match self {
+            Saying::Type(kind) => about.kind = kind,
+            Saying::Help(help) => about.help = help.into(),
+            Saying::Unit(unit) => about.unit = unit.into(),
+        }
+    }
 }
 
 /// What a sample is within its family.
@@ -44,15 +91,17 @@ pub(crate) enum Part {
     Count,
     /// `_created`: the start time of the other series.
     Created,
-    /// The bare name of a histogram: belongs to nothing.
-    Stray,
+    /// The bare name of a histogram: a bucket if it has a bound, else nothing.
+    Bare,
 }
 
 /// The family of a sample name.
 #[derive(Debug)]
 pub(crate) struct Classified<'a> {
-    /// The family, if one is known.
-    pub(crate) family: Option<&'a Family>,
+    /// What is said of the family, if one is known.
+    pub(crate) about: Option<&'a About>,
+    /// The family, or the name itself when it has none.
+    pub(crate) id: FamilyId,
     /// Prometheus type.
     pub(crate) kind: MetricType,
     /// Name of the metric that this sample contributes to.
@@ -67,23 +116,41 @@ impl Families {
         self.generation
     }
 
-    /// A `# TYPE` line.
-    pub(crate) fn set_type(&mut self, name: &str, kind: MetricType, scrape: u32) {
-        self.update(name, scrape, |family| {
-            let changed = family.kind != kind;
-            family.kind = kind;
-            changed
-        });
+    /// A `#` line. `is_used` tells of which families this scrape has points already: what is said of these now holds
+    /// from the next scrape on, as in the reference, so that no metric is two things in one scrape.
+    pub(crate) fn say(&mut self, name: &str, saying: Saying<'_>, scrape: u32, is_used: impl Fn(FamilyId) -> bool) {
+        let Some(family) = self.by_name.get_mut(name) else {
+            let family = self.add(name);
+            (family.declared, family.last_scrape) = (true, scrape);
+            return saying.apply(&mut family.about);
+        };
+        family.last_scrape = scrape;
+        if family.later.is_none() && family.declared && saying.is_true_of(&family.about) {
+            return;
+        }
+        if is_used(family.id) {
+            if family.later.is_none() {
+                self.waiting.push(name.into());
+            }
+            return saying.apply(family.later.get_or_insert_with(|| Box::new(family.about.clone())));
+        }
+        saying.apply(&mut family.about);
+        family.declared = true;
+        self.generation += u32::from(family.asked);
     }
 
-    /// A `# HELP` line.
-    pub(crate) fn set_help(&mut self, name: &str, help: &str, scrape: u32) {
-        self.update(name, scrape, |family| replace(&mut family.help, help));
-    }
-
-    /// A `# UNIT` line.
-    pub(crate) fn set_unit(&mut self, name: &str, unit: &str, scrape: u32) {
-        self.update(name, scrape, |family| replace(&mut family.unit, unit));
+    /// A new scrape, or one that starts over: what was said too late holds now.
+    pub(crate) fn catch_up(&mut self) {
+        self.generation += u32::from(std::mem::take(&mut self.holds_back));
+        for name in std::mem::take(&mut self.waiting) {
+            if let Some(family) = self.by_name.get_mut(&name)
+                && let Some(later) = family.later.take()
+            {
+                family.about = *later;
+                family.declared = true;
+                self.generation += u32::from(family.asked);
+            }
+        }
     }
 
     /// Forgets families that were not declared for a while; called after a scrape that brought samples.
@@ -92,19 +159,21 @@ impl Families {
         self.by_name.retain(|_, family| {
             if family.declared && scrape.saturating_sub(family.last_scrape) > KEEP_SCRAPES {
                 changed |= family.asked;
-                *family = Family { asked: family.asked, ..Family::default() };
+                *family = Family { asked: family.asked, id: family.id, ..Family::default() };
             }
             family.declared || family.asked
         });
         self.generation += u32::from(changed);
     }
 
-    /// Forgets which names were asked for; what was derived so far is about to be derived again.
+    /// Forgets which names were asked for and gives new numbers; what was derived so far is about to be derived again.
     pub(crate) fn forget_questions(&mut self) {
-        self.by_name.retain(|_, family| {
-            family.asked = false;
-            family.declared
-        });
+        self.by_name.retain(|_, family| family.declared || family.later.is_some());
+        self.next_id = 0;
+        for family in self.by_name.values_mut() {
+            (family.asked, family.id) = (false, self.next_id);
+            self.next_id += 1;
+        }
     }
 
     /// Bytes held, roughly.
@@ -112,67 +181,69 @@ impl Families {
     pub(crate) fn size_bytes(&self) -> usize {
         self.by_name
             .iter()
-            .map(|(name, f)| name.len() + f.help.len() + f.unit.len() + size_of::<(Box<str>, Family)>())
+            .map(|(name, f)| name.len() + f.about.help.len() + f.about.unit.len() + size_of::<(Box<str>, Family)>())
             .sum()
     }
 
     /// Which family a sample belongs to: the one of its own name, else the one of its name without a suffix that
-    /// means something for that family's type, else none (type unknown).
+    /// means something for that family's type, else none (type unknown). A name that has points of this scrape on its
+    /// own (`is_used`) stays on its own.
     ///
     /// The reference folds any of its suffixes into any type and so lets `foo_count` overwrite a gauge `foo`.
-    pub(crate) fn classify<'a>(&'a mut self, name: &'a str) -> Classified<'a> {
+    pub(crate) fn classify<'a>(&'a mut self, name: &'a str, is_used: impl Fn(FamilyId) -> bool) -> Classified<'a> {
         let suffixed = SUFFIXES.iter().find_map(|suffix| Some((name.strip_suffix(suffix)?, *suffix)));
         let suffixed = suffixed.filter(|(base, _)| !base.is_empty());
-        self.ask(name);
+        let own = self.ask(name);
         if let Some((base, _)) = suffixed {
             self.ask(base);
         }
+        let is_alone = is_used(own) && self.declared(name).is_none();
+        if is_alone {
+            let takes = |(base, suffix)| part_of(self.declared(base)?.about.kind, suffix);
+            self.holds_back |= suffixed.and_then(takes).is_some();
+        }
         if let Some(family) = self.declared(name) {
-            let part = match family.kind {
-                MetricType::Histogram => Part::Stray,
+            let kind = family.about.kind;
+            let part = match kind {
+                MetricType::Histogram => Part::Bare,
                 MetricType::Summary => Part::Quantile,
                 _ => Part::Value,
             };
-            return Classified { family: Some(family), kind: family.kind, name: name.into(), part };
+            return Classified { about: Some(&family.about), id: family.id, kind, name: name.into(), part };
         }
         if let Some((base, suffix)) = suffixed
+            && !is_alone
             && let Some(family) = self.declared(base)
-            && let Some(part) = part_of(family.kind, suffix)
+            && let Some(part) = part_of(family.about.kind, suffix)
         {
-            let name = match (family.kind, part) {
+            let kind = family.about.kind;
+            let name = match (kind, part) {
                 (MetricType::Counter, Part::Created) => format!("{base}_total").into(),
                 (MetricType::Counter, _) => name.into(),
                 _ => base.into(),
             };
-            return Classified { family: Some(family), kind: family.kind, name, part };
+            return Classified { about: Some(&family.about), id: family.id, kind, name, part };
         }
-        Classified { family: None, kind: MetricType::Unknown, name: name.into(), part: Part::Value }
+        Classified { about: None, id: own, kind: MetricType::Unknown, name: name.into(), part: Part::Value }
     }
 
     fn declared(&self, name: &str) -> Option<&Family> {
         self.by_name.get(name).filter(|family| family.declared)
     }
 
-    fn ask(&mut self, name: &str) {
-        match self.by_name.get_mut(name) {
-            Some(family) => family.asked = true,
-            None => {
-                self.by_name.insert(name.into(), Family { asked: true, ..Family::default() });
-            }
-        }
+    fn ask(&mut self, name: &str) -> FamilyId {
+        let family = match self.by_name.get_mut(name) {
+            Some(family) => family,
+            None => self.add(name),
+        };
+        family.asked = true;
+        family.id
     }
 
-    fn update(&mut self, name: &str, scrape: u32, set: impl FnOnce(&mut Family) -> bool) {
-        if let Some(family) = self.by_name.get_mut(name) {
-            let changed = set(family) | !family.declared;
-            family.declared = true;
-            family.last_scrape = scrape;
-            self.generation += u32::from(changed && family.asked);
-        } else {
-            let mut family = Family { declared: true, last_scrape: scrape, ..Family::default() };
-            set(&mut family);
-            self.by_name.insert(name.into(), family);
-        }
+    fn add(&mut self, name: &str) -> &mut Family {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.by_name.entry(name.into()).or_insert(Family { id, ..Family::default() })
     }
 }
 
@@ -190,24 +261,20 @@ fn part_of(kind: MetricType, suffix: &str) -> Option<Part> {
     }
 }
 
-fn replace(old: &mut Box<str>, new: &str) -> bool {
-    let changed = &**old != new;
-    if changed {
-        *old = new.into();
-    }
-    changed
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn declare(families: &mut Families, name: &str, kind: MetricType, scrape: u32) {
+        families.say(name, Saying::Type(kind), scrape, |_| false);
+    }
+
     fn check(declared: &[(&str, MetricType)], sample: &str, name: &str, kind: MetricType, part: Part) {
         let mut families = Families::default();
         for (family, kind) in declared {
-            families.set_type(family, *kind, 1);
+            declare(&mut families, family, *kind, 1);
         }
-        let got = families.classify(sample);
+        let got = families.classify(sample, |_| false);
         assert_eq!((&*got.name, got.kind, got.part), (name, kind, part), "{declared:?} {sample}");
     }
 
@@ -217,7 +284,7 @@ mod tests {
         check(&[("h", Histogram)], "h_bucket", "h", Histogram, Part::Bucket);
         check(&[("h", Histogram)], "h_sum", "h", Histogram, Part::Sum);
         check(&[("h", Histogram)], "h_total", "h_total", Unknown, Part::Value);
-        check(&[("h", Histogram)], "h", "h", Histogram, Part::Stray);
+        check(&[("h", Histogram)], "h", "h", Histogram, Part::Bare);
         check(&[("s", Summary)], "s", "s", Summary, Part::Quantile);
         check(&[("s", Summary)], "s_bucket", "s_bucket", Unknown, Part::Value);
         check(&[("c", Counter)], "c_total", "c_total", Counter, Part::Value);
@@ -235,26 +302,46 @@ mod tests {
     #[test]
     fn the_generation_changes_only_for_names_that_were_asked_for() {
         let mut families = Families::default();
-        families.set_type("a", MetricType::Counter, 1);
-        families.classify("a_total");
-        families.set_type("b", MetricType::Gauge, 1);
-        families.set_type("a", MetricType::Counter, 2);
+        declare(&mut families, "a", MetricType::Counter, 1);
+        families.classify("a_total", |_| false);
+        declare(&mut families, "b", MetricType::Gauge, 1);
+        declare(&mut families, "a", MetricType::Counter, 2);
         assert_eq!(families.generation(), 0);
-        families.set_help("a", "text", 2);
+        families.say("a", Saying::Help("text"), 2, |_| false);
         assert_eq!(families.generation(), 1);
-        families.classify("late");
-        families.set_type("late", MetricType::Gauge, 2);
+        families.classify("late", |_| false);
+        declare(&mut families, "late", MetricType::Gauge, 2);
         assert_eq!(families.generation(), 2);
+    }
+
+    #[test]
+    fn what_is_said_of_a_family_in_use_holds_from_the_next_scrape_on() {
+        let mut families = Families::default();
+        let used = families.classify("h_bucket", |_| false).id;
+        // On its own so far, and so it stays; the other parts are not in use yet.
+        declare(&mut families, "h", MetricType::Histogram, 1);
+        assert_eq!(families.classify("h_bucket", |id| id == used).kind, MetricType::Unknown);
+        let histogram = families.classify("h_count", |id| id == used).id;
+        let is_used = |id| id == used || id == histogram;
+        for saying in [Saying::Type(MetricType::Gauge), Saying::Help("text"), Saying::Type(MetricType::Summary)] {
+            families.say("h", saying, 1, is_used);
+            assert_eq!(families.classify("h_count", is_used).kind, MetricType::Histogram);
+        }
+        let before = families.generation();
+        families.catch_up();
+        assert_ne!(families.generation(), before);
+        let now = families.classify("h_count", |_| false);
+        assert_eq!((now.kind, now.about.map(|about| &*about.help)), (MetricType::Summary, Some("text")));
     }
 
     #[test]
     fn a_family_is_remembered_for_ten_scrapes() {
         let mut families = Families::default();
-        families.set_type("a", MetricType::Counter, 1);
+        declare(&mut families, "a", MetricType::Counter, 1);
         families.forget_old(11);
-        assert_eq!(families.classify("a").kind, MetricType::Counter);
+        assert_eq!(families.classify("a", |_| false).kind, MetricType::Counter);
         families.forget_old(12);
-        assert_eq!(families.classify("a").kind, MetricType::Unknown);
+        assert_eq!(families.classify("a", |_| false).kind, MetricType::Unknown);
         assert_eq!(families.generation(), 1);
     }
 }

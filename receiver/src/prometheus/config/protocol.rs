@@ -107,12 +107,60 @@ pub(crate) fn accept_header(protocols: &[Protocol], escaping: Escaping) -> Strin
 
 /// The grammar of an answer by the media type of its `Content-Type`; the fallback for all that says nothing useful.
 pub(crate) fn format_of(content_type: Option<&str>, fallback: Protocol) -> Format {
-    let media_type = content_type.unwrap_or("").split(';').next().unwrap_or("").trim();
-    match media_type.to_ascii_lowercase().as_str() {
-        "text/plain" => Format::Prometheus,
-        "application/openmetrics-text" => Format::OpenMetrics,
+    match content_type.and_then(media_type).as_deref() {
+        Some("text/plain") => Format::Prometheus,
+        Some("application/openmetrics-text") => Format::OpenMetrics,
         _ => fallback.format(),
     }
+}
+
+/// The media type in lower case; `None` when something in the header, parameters included, is malformed for Go's
+/// `mime.ParseMediaType`.
+fn media_type(header: &str) -> Option<String> {
+    let (media_type, mut rest) = header.split_at(header.find(';').unwrap_or(header.len()));
+    let media_type = media_type.trim().to_ascii_lowercase();
+    let (kind, subtype) = media_type.split_once('/')?;
+    if token_len(kind) != kind.len() || token_len(subtype) != subtype.len() || kind.is_empty() || subtype.is_empty() {
+        return None;
+    }
+    let mut seen: Vec<(String, &str)> = Vec::new();
+    while !rest.trim_start().is_empty() {
+        let Some((name, value, after)) = media_parameter(rest.trim_start()) else {
+            return (rest.trim() == ";").then_some(media_type);
+        };
+        if seen.iter().any(|(other, text)| *other == name && *text != value) {
+            return None;
+        }
+        seen.push((name, value));
+        rest = after;
+    }
+    Some(media_type)
+}
+
+/// Name and value of `; name=value` or `; name="value"`, and what follows.
+fn media_parameter(text: &str) -> Option<(String, &str, &str)> {
+    let text = text.strip_prefix(';')?.trim_start();
+    let (name, text) = text.split_at(token_len(text));
+    let text = text.trim_start().strip_prefix('=')?.trim_start();
+    let (value, text) = match text.strip_prefix('"') {
+        Some(quoted) => {
+            let mut is_escaped = false;
+            let end = quoted.find(|c| {
+                let is_end = c == '"' && !is_escaped;
+                is_escaped = c == '\\' && !is_escaped;
+                is_end
+            })?;
+            (&quoted[..end], &quoted[end + 1..])
+        }
+        None => Some(text.split_at(token_len(text))).filter(|(token, _)| !token.is_empty())?,
+    };
+    (!name.is_empty()).then(|| (name.to_ascii_lowercase(), value, text))
+}
+
+/// Length of the token (RFC 2045) at the beginning.
+fn token_len(text: &str) -> usize {
+    let is_token = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b);
+    text.bytes().position(|b| !is_token(b)).unwrap_or(text.len())
 }
 
 /// Reads `metric_name_validation_scheme`; empty is none.
@@ -182,5 +230,30 @@ mod tests {
              text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
         );
         assert_eq!(accept_header(&[Protocol::Text0], Escaping::Dots), "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
+    }
+
+    #[test]
+    fn an_answer_is_read_as_it_says_unless_it_says_it_badly() {
+        let open_metrics = "application/openmetrics-text";
+        for (header, expected) in [
+            (open_metrics.to_owned(), Format::OpenMetrics),
+            (format!("{open_metrics}; version=1.0.0; charset=utf-8"), Format::OpenMetrics),
+            (format!(" {} ;version=\"1.0.0\";", open_metrics.to_uppercase()), Format::OpenMetrics),
+            (format!("{open_metrics};escaping=\"a\\\"b\";version=1;version=1"), Format::OpenMetrics),
+            (format!("{open_metrics}; version"), Format::Prometheus),
+            (format!("{open_metrics}; version="), Format::Prometheus),
+            (format!("{open_metrics}; version=1, text/plain"), Format::Prometheus),
+            (format!("{open_metrics}; version=1; version=2"), Format::Prometheus),
+            (format!("{open_metrics}; version=\"1"), Format::Prometheus),
+            (format!("{open_metrics} 1.0"), Format::Prometheus),
+            (";;".to_owned(), Format::Prometheus),
+            (String::new(), Format::Prometheus),
+        ] {
+            assert_eq!(format_of(Some(&header), Protocol::Text0), expected, "{header}");
+        }
+        assert_eq!(format_of(Some("text/plain; version=0.0.4"), Protocol::OpenMetrics1), Format::Prometheus);
+        for other in [None, Some("text/html"), Some("text"), Some("text/plain; version")] {
+            assert_eq!(format_of(other, Protocol::OpenMetrics1), Format::OpenMetrics, "{other:?}");
+        }
     }
 }

@@ -59,6 +59,7 @@ impl SeriesCache {
         let state = &mut self.distributions[distribution as usize];
         if state.round != self.round {
             state.round = self.round;
+            self.columns.use_family(state.metric);
             state.flags = 0;
             state.time_ms = sample.time_ms;
             state.start_unix_nano = 0;
@@ -241,7 +242,7 @@ impl SeriesCache {
         self.columns.numbers.iter_mut().for_each(|point| new(&mut point.metric));
         self.columns.histograms.iter_mut().for_each(|point| new(&mut point.metric));
         self.columns.summaries.iter_mut().for_each(|point| new(&mut point.metric));
-        self.columns.forget_metrics();
+        self.columns.move_metrics(moved);
         self.number_index = self.numbers.iter().zip(0..).map(|(g, id)| ((g.metric, g.attrs), id)).collect();
         self.distribution_index = self.distributions.iter().zip(0..).map(|(d, id)| ((d.metric, d.attrs), id)).collect();
     }

@@ -3,6 +3,8 @@
 use proto::points::FLAG_NO_RECORDED_VALUE;
 use proto::{AttrSetId, Exemplar, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint};
 
+use crate::prometheus::families::FamilyId;
+
 /// Columns, and whether the points of each metric are adjacent so far.
 #[derive(Default)]
 pub(crate) struct Columns {
@@ -15,12 +17,21 @@ pub(crate) struct Columns {
     pub(crate) quantiles: Vec<Quantile>,
     /// Exemplars of histograms, by distribution, until their points are built.
     pub(crate) waiting: Vec<(u32, Exemplar)>,
+    /// Exemplars of numbers, by place of the point, until the batch is built.
+    number_exemplars: Vec<(u32, Exemplar)>,
     last_metric: Option<u32>,
     /// Per metric, whether it has points of this batch: the batch's number.
     begun: Vec<u32>,
     batch: u32,
     scattered: bool,
+    /// Per metric, its family.
+    families: Vec<FamilyId>,
+    /// Per family, the last batch that has points of it.
+    used: Vec<u32>,
 }
+
+/// No family: of the report series.
+const NO_FAMILY: FamilyId = FamilyId::MAX;
 
 impl Columns {
     /// Removes all points.
@@ -33,6 +44,7 @@ impl Columns {
         self.counts.clear();
         self.quantiles.clear();
         self.waiting.clear();
+        self.number_exemplars.clear();
         self.next_batch();
     }
 
@@ -43,9 +55,40 @@ impl Columns {
         self.scattered = false;
     }
 
-    /// Forgets metric numbers, which are about to change.
-    pub(crate) fn forget_metrics(&mut self) {
+    /// Metrics have new numbers.
+    pub(crate) fn move_metrics(&mut self, moved: &[u32]) {
         self.begun.clear();
+        let mut families = vec![NO_FAMILY; moved.len()];
+        for (family, &new) in self.families.iter().zip(moved) {
+            families[new as usize] = *family;
+        }
+        self.families = families;
+    }
+
+    /// Says which family a metric belongs to.
+    pub(crate) fn set_family(&mut self, metric: u32, family: FamilyId) {
+        let (at, family_at) = (metric as usize, family as usize);
+        if at >= self.families.len() {
+            self.families.resize(at + 1, NO_FAMILY);
+        }
+        self.families[at] = family;
+        if family_at >= self.used.len() {
+            self.used.resize(family_at + 1, 0);
+        }
+    }
+
+    /// Notes that this batch has points of the metric's family.
+    #[inline]
+    pub(crate) fn use_family(&mut self, metric: u32) {
+        let family = self.families.get(metric as usize).copied().unwrap_or(NO_FAMILY);
+        if let Some(used) = self.used.get_mut(family as usize) {
+            *used = self.batch;
+        }
+    }
+
+    /// Whether this batch has points of the family.
+    pub(crate) fn is_used(&self, family: FamilyId) -> bool {
+        self.used.get(family as usize).is_some_and(|batch| *batch == self.batch)
     }
 
     /// Adds a point; `None` as value marks the end of the series. Answers its place.
@@ -82,6 +125,11 @@ impl Columns {
         true
     }
 
+    /// Adds an exemplar to a number point; it gets there when the batch is built.
+    pub(crate) fn push_exemplar(&mut self, place: u32, exemplar: Exemplar) {
+        self.number_exemplars.push((place, exemplar));
+    }
+
     /// Gives a point a start time if the time is the same.
     pub(crate) fn set_start(&mut self, place: u32, time_unix_nano: u64, start_unix_nano: u64) -> bool {
         let point = &mut self.numbers[place as usize];
@@ -105,10 +153,20 @@ impl Columns {
         }
         self.scattered |= self.begun[at] == self.batch;
         self.begun[at] = self.batch;
+        self.use_family(metric);
     }
 
-    /// Brings the points of each metric together where they are not.
+    /// Brings the points of each metric together where they are not, and gives numbers their exemplars.
     pub(crate) fn gather(&mut self) {
+        self.number_exemplars.sort_by_key(|(place, _)| *place);
+        for (place, exemplar) in self.number_exemplars.drain(..) {
+            let exemplars = &mut self.numbers[place as usize].exemplars;
+            if exemplars.len == 0 {
+                exemplars.start = u32::try_from(self.exemplars.len()).expect("fewer exemplars than samples");
+            }
+            exemplars.len += 1;
+            self.exemplars.push(exemplar);
+        }
         if std::mem::take(&mut self.scattered) {
             self.numbers.sort_by_key(|point| point.metric);
             self.histograms.sort_by_key(|point| point.metric);

@@ -48,7 +48,7 @@ fn check(case: &Value) -> Option<String> {
     None
 }
 
-pub(super) fn job(name: &str, config: &Value) -> JobSettings {
+pub(crate) fn job(name: &str, config: &Value) -> JobSettings {
     let mut config = config.as_object().unwrap().clone();
     config.remove("_labels");
     config.insert("job_name".into(), name.into());
@@ -60,7 +60,7 @@ pub(super) fn job(name: &str, config: &Value) -> JobSettings {
     settings.unwrap().jobs.remove(0)
 }
 
-pub(super) fn rules(job: &JobSettings) -> SampleRules {
+pub(crate) fn rules(job: &JobSettings) -> SampleRules {
     SampleRules {
         honor_labels: job.honor_labels,
         honor_timestamps: job.honor_timestamps,
@@ -75,8 +75,8 @@ pub(super) fn rules(job: &JobSettings) -> SampleRules {
     }
 }
 
-pub(super) fn target(job: &str, labels: &Value) -> TargetIdentity {
-    let instance = "127.0.0.1:3901";
+pub(crate) fn target(job: &str, labels: &Value) -> TargetIdentity {
+    let instance = labels["instance"].as_str().unwrap_or("127.0.0.1:3901");
     let own = labels.as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with("__"));
     let mut all: BTreeMap<String, String> = own.map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect();
     all.insert("job".into(), job.into());
@@ -90,7 +90,8 @@ pub(super) fn target(job: &str, labels: &Value) -> TargetIdentity {
     }
 }
 
-fn resource(value: &Value) -> Value {
+/// A resource as the recorded cases write it.
+pub(crate) fn resource(value: &Value) -> Value {
     let mut scopes: Vec<Value> = value["scopeMetrics"].as_array().unwrap().iter().map(scope).collect();
     scopes.sort_by_key(|scope| scope["scope"].as_str().unwrap().to_owned());
     json!({"resource": attributes(&value["resource"]["attributes"]), "scopes": scopes})

@@ -4,6 +4,7 @@ use hashbrown::HashTable;
 use proto::symbols::hash_bytes;
 
 use super::group::Role;
+use crate::prometheus::text::MetricType;
 
 /// Scrapes are counted from 1; 0 stands for "never".
 pub(crate) type ScrapeNumber = u32;
@@ -17,6 +18,8 @@ pub(crate) struct Entry {
     pub(crate) seen: ScrapeNumber,
     /// Whether it was then taken into a point; Prometheus' cache has only such series.
     pub(crate) is_kept: bool,
+    /// Type of the `# TYPE` line that it stood under when its labels were read.
+    pub(crate) read_as: MetricType,
     /// Scrape in which it was last seen without an explicit timestamp, so that its end is to be marked.
     pub(crate) tracked: ScrapeNumber,
     /// State of the family metadata that `role` was derived from.
@@ -68,12 +71,12 @@ impl Entries {
     }
 
     /// Adds a series that is not there yet.
-    pub(crate) fn add(&mut self, raw: &[u8], role: Role, generation: u32) -> u32 {
+    pub(crate) fn add(&mut self, raw: &[u8], role: Role, read_as: MetricType, generation: u32) -> u32 {
         let id = u32::try_from(self.list.len()).expect("fewer than 2^32 series of a target");
         let raw_start = u32::try_from(self.raw.len()).expect("the arena is rebuilt below 4 GiB");
         let raw_len = u32::try_from(raw.len()).expect("pages are limited below 4 GiB");
         self.raw.extend_from_slice(raw);
-        self.list.push(Entry { raw_start, raw_len, seen: 0, is_kept: false, tracked: 0, generation, role });
+        self.list.push(Entry { raw_start, raw_len, seen: 0, is_kept: false, read_as, tracked: 0, generation, role });
         let (bytes, list) = (&self.raw, &self.list);
         self.index.insert_unique(hash_bytes(raw), id, |&other| {
             let entry = &list[other as usize];

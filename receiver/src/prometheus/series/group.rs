@@ -4,7 +4,7 @@
 use proto::AttrSetId;
 
 /// What a sample of a series does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     /// `metric_relabel_configs` dropped it.
     Dropped,
@@ -37,7 +37,7 @@ pub(crate) enum Role {
 }
 
 /// Why a series is no part of its family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Rejection {
     /// The bare name of a histogram.
     BareHistogram,
@@ -53,7 +53,7 @@ impl Rejection {
     /// For the log.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Rejection::BareHistogram => "a histogram has no series of its bare name",
+            Rejection::BareHistogram => "a histogram has no series of its bare name but buckets",
             Rejection::NoBound => "the label le is missing or not a number",
             Rejection::NoQuantile => "the label quantile is missing or not a number",
             Rejection::TooMany => "the histogram or summary has more than 2000 buckets or quantiles",
@@ -62,7 +62,7 @@ impl Rejection {
 }
 
 /// Part of a histogram or summary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum DistributionPart {
     /// Bucket or quantile by its place in the layout.
     Value(u16),

@@ -16,11 +16,11 @@ mod stale;
 mod tables;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 #[cfg(test)]
 mod size;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use hashbrown::HashMap;
 use proto::{AttrSetId, Batch};
 
 use super::config::Limits;
-use super::families::Families;
+use super::families::{Families, Saying};
 use super::labels::ValidationScheme;
 use super::relabel::RelabelRule;
 use super::text::{Entry as Line, Format, Lexer, MetricType, Sample as PageSample};
@@ -128,6 +128,7 @@ pub(crate) struct SeriesCache {
     round: u32,
     time_ms: i64,
     max_time_ms: i64,
+    /// Type of the last `# TYPE` line, as far as it matters for reading labels: histogram, summary or another.
     current_type: MetricType,
     /// The series that the next line is expected to have.
     cursor: u32,
@@ -201,8 +202,9 @@ impl SeriesCache {
             self.columns.clear();
             self.touched.clear();
             self.infos.clear();
+            self.families.catch_up();
         }
-        self.mark_ended();
+        self.mark_ended(result.is_err());
         if result.is_ok() && page.is_some_and(|(body, _)| !body.is_empty()) {
             self.flushed = self.scrape;
             self.families.forget_old(self.scrape);
@@ -229,7 +231,7 @@ impl SeriesCache {
     /// The target is gone: a batch that ends all its series and the report series, at `time_ms`.
     pub(crate) fn end(&mut self, time_ms: i64) -> Batch {
         self.begin(time_ms, time_ms);
-        self.mark_ended();
+        self.mark_ended(false);
         for i in 0..self.report_groups.len() {
             self.add_number(self.report_groups[i], Sample { value: None, time_ms });
         }
@@ -272,6 +274,7 @@ impl SeriesCache {
         self.columns.clear();
         self.touched.clear();
         self.infos.clear();
+        self.families.catch_up();
     }
 
     fn read(&mut self, body: &[u8], format: Format) -> Result<(), ScrapeError> {
@@ -280,17 +283,22 @@ impl SeriesCache {
             match line {
                 Line::Sample(sample) => self.sample(&sample)?,
                 Line::Type { name, kind } => {
-                    self.current_type = kind;
-                    self.families.set_type(&name, kind, self.scrape);
+                    let has_numbers_in_labels = matches!(kind, MetricType::Histogram | MetricType::Summary);
+                    self.current_type = if has_numbers_in_labels { kind } else { MetricType::Unknown };
+                    self.say(&name, Saying::Type(kind));
                 }
-                Line::Help { name, text } => self.families.set_help(&name, &text, self.scrape),
-                Line::Unit { name, unit } => self.families.set_unit(&name, &unit, self.scrape),
+                Line::Help { name, text } => self.say(&name, Saying::Help(&text)),
+                Line::Unit { name, unit } => self.say(&name, Saying::Unit(&unit)),
             }
         }
         if self.limit_hit {
             return Err(ScrapeError::SampleLimit { limit: self.rules.limits.samples });
         }
         Ok(())
+    }
+
+    fn say(&mut self, name: &str, saying: Saying<'_>) {
+        self.families.say(name, saying, self.scrape, |family| self.columns.is_used(family));
     }
 
     fn sample(&mut self, page: &PageSample<'_>) -> Result<(), ScrapeError> {
@@ -308,6 +316,7 @@ impl SeriesCache {
         let is_known = entry.is_kept && entry.seen >= self.flushed;
         if is_known && entry.seen == self.scrape && explicit.is_none() {
             self.counts.duplicates += 1;
+            self.add_exemplar(entry.role, page, sample.time_ms);
             return Ok(());
         }
         if !is_known {
@@ -323,12 +332,14 @@ impl SeriesCache {
         }
         if sample.time_ms > self.max_time_ms {
             self.counts.out_of_bounds += 1;
+            self.add_exemplar(entry.role, page, sample.time_ms);
             return Ok(());
         }
         if !is_known && !self.limit_hit {
             self.counts.added += 1;
         }
         let is_in = self.add(entry.role, sample, page.series);
+        self.add_exemplar(entry.role, page, sample.time_ms);
         if !is_in && !is_known {
             return Ok(());
         }
@@ -341,9 +352,6 @@ impl SeriesCache {
             self.tracked_now += 1;
             kept.tracked = scrape;
         }
-        if is_in && let Some(exemplar) = &page.exemplar {
-            self.add_exemplar(entry.role, exemplar, sample.time_ms);
-        }
         Ok(())
     }
 
@@ -352,11 +360,23 @@ impl SeriesCache {
         let found = if page.expected { Some(self.cursor) } else { self.entries.find(page.series) };
         let generation = self.families.generation();
         match found {
-            Some(id) if self.entries.get(id).generation == generation => Ok(id),
             Some(id) => {
-                let role = self.resolve(page.series)?;
+                let known = self.entries.get(id);
+                let is_current = known.generation == generation;
+                if is_current && known.read_as == self.current_type {
+                    return Ok(id);
+                }
+                // Prometheus reads labels again only of series that it has forgotten.
+                let is_kept = known.is_kept || known.role == Role::Dropped;
+                let is_remembered = is_kept && known.seen >= self.flushed;
+                let read_as = if is_remembered { known.read_as } else { self.current_type };
+                if is_current && known.read_as == read_as {
+                    return Ok(id);
+                }
+                let role = self.resolve(page.series, read_as)?;
                 let entry = self.entries.get_mut(id);
                 entry.role = role;
+                entry.read_as = read_as;
                 entry.generation = generation;
                 Ok(id)
             }
@@ -364,8 +384,8 @@ impl SeriesCache {
                 if self.entries.len() >= MAX_SERIES || self.entries.raw_bytes() + page.series.len() > MAX_RAW_BYTES {
                     return Err(ScrapeError::TooManySeries { limit: MAX_SERIES });
                 }
-                let role = self.resolve(page.series)?;
-                Ok(self.entries.add(page.series, role, generation))
+                let role = self.resolve(page.series, self.current_type)?;
+                Ok(self.entries.add(page.series, role, self.current_type, generation))
             }
         }
     }

@@ -44,11 +44,11 @@ impl SeriesCache {
         self.layouts = Layouts::default();
         self.report_groups = Vec::new();
         self.columns = Columns::default();
+        self.columns.next_batch();
         self.touched = Vec::new();
         self.infos = Vec::new();
         self.exemplars_interned = 0;
         self.families.forget_questions();
-        self.current_type = crate::prometheus::text::MetricType::Unknown;
         let generation = self.families.generation();
         let mut entries = Entries::default();
         let mut tracked_now = 0;
@@ -58,8 +58,8 @@ impl SeriesCache {
             }
             let raw = old.raw(u32::try_from(id).expect("fewer than 2^32 series of a target"));
             // What was valid when it was first seen is valid now; if a changed family says otherwise, the page will.
-            let Ok(role) = self.resolve(raw) else { continue };
-            let new = entries.add(raw, role, generation);
+            let Ok(role) = self.resolve(raw, entry.read_as) else { continue };
+            let new = entries.add(raw, role, entry.read_as, generation);
             let copy = entries.get_mut(new);
             copy.seen = entry.seen;
             copy.tracked = entry.tracked;

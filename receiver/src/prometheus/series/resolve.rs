@@ -21,9 +21,10 @@ pub(crate) const SCOPE_NAME: &str =
     "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver";
 
 impl SeriesCache {
-    /// What samples of this series do. An error fails the scrape.
-    pub(super) fn resolve(&mut self, raw: &[u8]) -> Result<Role, ScrapeError> {
-        let mut labels = self.read_labels(raw);
+    /// What samples of this series do; `read_as` is the type of the last `# TYPE` line above it. An error fails the
+    /// scrape.
+    pub(super) fn resolve(&mut self, raw: &[u8], read_as: MetricType) -> Result<Role, ScrapeError> {
+        let mut labels = read_labels(raw, read_as);
         self.add_target_labels(&mut labels);
         let repeated = labels.finish();
         if !apply_rules(&self.rules.metric_relabel, &mut labels) || labels.is_empty() {
@@ -43,24 +44,6 @@ impl SeriesCache {
         let scope = self.scope(resource, scope, &labels);
         let metric = self.tables.metric(scope, &MetricText { name, description, unit, kind });
         self.number_group(metric, &labels)
-    }
-
-    /// Decodes the labels of the text, `le` and `quantile` in canonical form.
-    fn read_labels<'a>(&mut self, raw: &'a [u8]) -> Labels<'a> {
-        let mut labels = Labels::new();
-        for (name, value) in text::labels(raw) {
-            match &*name {
-                "le" | "quantile" => {
-                    let canonical = canonical_label_value(self.current_type, &name, &value).or_else(|| {
-                        let kind = self.families.classify(labels.value(METRIC_NAME)).kind;
-                        canonical_label_value(kind, &name, &value)
-                    });
-                    labels.push(name, canonical.map_or(value, Cow::Owned));
-                }
-                _ => labels.push(name, value),
-            }
-        }
-        labels
     }
 
     /// Adds the labels of the target; `honor_labels` decides who wins.
@@ -142,16 +125,17 @@ impl SeriesCache {
             return Ok(Role::TargetInfo { resource, attrs: self.tables.attrs(info) });
         }
         let report = super::report::known(name);
-        let classified = self.families.classify(name);
+        let classified = self.families.classify(name, |family| self.columns.is_used(family));
+        let family = classified.id;
         let (kind, part) = match report {
             Some(_) => (MetricType::Gauge, Part::Value),
             None => (classified.kind, classified.part),
         };
-        let family = classified.family;
-        let prometheus_unit = family.map_or("", |family| &family.unit);
+        let about = classified.about;
+        let prometheus_unit = about.map_or("", |about| &about.unit);
         let (unit, description) = match report {
             Some(known) => (known.unit.to_owned(), known.description.to_owned()),
-            None => (otlp_unit(prometheus_unit), family.map_or_else(String::new, |family| family.help.to_string())),
+            None => (otlp_unit(prometheus_unit), about.map_or_else(String::new, |about| about.help.to_string())),
         };
         let mut emitted = if report.is_some() { name.to_owned() } else { classified.name.clone().into_owned() };
         if self.rules.trim_metric_suffixes && emitted.contains('_') {
@@ -161,6 +145,7 @@ impl SeriesCache {
         let scope = self.scope(resource, scope_key, labels);
         let text = MetricText { name: &emitted, description: &description, unit: &unit, kind };
         let metric = self.tables.metric(scope, &text);
+        self.columns.set_family(metric, family);
         Ok(match kind {
             MetricType::Histogram => self.distribution_role(DistributionKind::Histogram, metric, part, labels),
             MetricType::Summary => self.distribution_role(DistributionKind::Summary, metric, part, labels),
@@ -222,8 +207,8 @@ impl SeriesCache {
             DistributionKind::Summary => ("quantile", Rejection::NoQuantile),
         };
         let value = match part {
-            Part::Stray => return Role::Rejected(Rejection::BareHistogram),
-            Part::Bucket | Part::Quantile => {
+            Part::Bare if labels.get(label).is_none() => return Role::Rejected(Rejection::BareHistogram),
+            Part::Bare | Part::Bucket | Part::Quantile => {
                 match labels.get(label).and_then(text::parse_go_float).filter(|value| !value.is_nan()) {
                     Some(value) => Some(value),
                     None => return Role::Rejected(missing),
@@ -247,4 +232,14 @@ impl SeriesCache {
         };
         Role::Part { distribution, part }
     }
+}
+
+/// Decodes the labels of the text; `le` of histograms and `quantile` of summaries in canonical form.
+fn read_labels(raw: &[u8], read_as: MetricType) -> Labels<'_> {
+    let mut labels = Labels::new();
+    for (name, value) in text::labels(raw) {
+        let canonical = canonical_label_value(read_as, &name, &value);
+        labels.push(name, canonical.map_or(value, Cow::Owned));
+    }
+    labels
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto::{Batch, NumberValue, points::Point};
+use proto::{Batch, MetricKind, NumberValue, points::Point};
 use serde_json::{Value, json};
 
 use super::conformance::{job, rules, target};
@@ -12,30 +12,65 @@ use crate::prometheus::text::Format;
 const START_MS: i64 = 1_900_000_000_000;
 
 /// A cache and the time of its next scrape.
-struct Scrapes {
+pub(crate) struct Scrapes {
     cache: SeriesCache,
-    time_ms: i64,
+    /// Time of the last scrape.
+    pub(crate) time_ms: i64,
     up: bool,
+    /// Why the last page was refused.
+    pub(crate) error: Option<String>,
+    /// Of the last scrape: `up`, samples scraped, after relabelling, series added.
+    pub(crate) report: [f64; 4],
 }
 
 impl Scrapes {
-    fn new(config: &Value, change: impl FnOnce(&mut SampleRules)) -> Scrapes {
-        let mut rules = rules(&job("j", config));
-        change(&mut rules);
-        let cache = SeriesCache::new(Arc::new(rules), Arc::new(target("j", &Value::Null)));
-        Scrapes { cache, time_ms: START_MS, up: false }
+    pub(crate) fn new(config: &Value, change: impl FnOnce(&mut SampleRules)) -> Scrapes {
+        Self::of_target_with(config, &Value::Null, change)
     }
 
-    fn text(&mut self, page: &str) -> Vec<String> {
+    /// With further labels of the target.
+    pub(crate) fn of_target(config: &Value, labels: &Value) -> Scrapes {
+        Self::of_target_with(config, labels, |_| {})
+    }
+
+    pub(crate) fn of_target_with(config: &Value, labels: &Value, change: impl FnOnce(&mut SampleRules)) -> Scrapes {
+        let mut rules = rules(&job("j", config));
+        change(&mut rules);
+        let cache = SeriesCache::new(Arc::new(rules), Arc::new(target("j", labels)));
+        Scrapes { cache, time_ms: START_MS, up: false, error: None, report: [0.0; 4] }
+    }
+
+    pub(crate) fn text(&mut self, page: &str) -> Vec<String> {
         self.scrape(Some((page, Format::Prometheus)))
     }
 
-    fn scrape(&mut self, page: Option<(&str, Format)>) -> Vec<String> {
+    pub(crate) fn scrape(&mut self, page: Option<(&str, Format)>) -> Vec<String> {
+        lines(&self.batch_of(page))
+    }
+
+    pub(crate) fn batch(&mut self, page: &str) -> Batch {
+        self.batch_of(Some((page, Format::Prometheus)))
+    }
+
+    pub(crate) fn batch_of(&mut self, page: Option<(&str, Format)>) -> Batch {
         self.time_ms += 1000;
         let page = page.map(|(text, format)| (text.as_bytes(), format));
-        let result = self.cache.take(page, self.time_ms, self.time_ms);
-        self.up = page.is_some() && result.is_ok();
-        lines(&self.cache.finish(Report { up: self.up, ..Report::default() }))
+        self.error = self.cache.take(page, self.time_ms, self.time_ms).err().map(|error| error.to_string());
+        self.up = page.is_some() && self.error.is_none();
+        let batch = self.cache.finish(Report { up: self.up, ..Report::default() });
+        let names = ["up", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling", "scrape_series_added"];
+        let is_of = |point: &&proto::NumberPoint, name: &str| {
+            batch.tables.str(batch.tables.metrics[point.metric as usize].name) == name
+        };
+        self.report = names.map(|name| number(batch.numbers.iter().find(|point| is_of(point, name)).unwrap().value));
+        batch
+    }
+}
+
+fn number(value: NumberValue) -> f64 {
+    match value {
+        NumberValue::Double(value) => value,
+        other => panic!("{other:?} is no double"),
     }
 }
 
@@ -176,6 +211,77 @@ fn conflicting_labels_move_to_exported_ones() {
     assert_eq!(once(page), ["g{exported_exported_job=x,exported_job=y} 1"]);
     let mut scrapes = Scrapes::new(&json!({"honor_labels": true}), |_| {});
     assert_eq!(scrapes.text("g{job=\"x\",a=\"\"} 1\n"), ["g{} 1"]);
+}
+
+#[test]
+fn what_is_said_in_the_middle_of_a_metric_holds_from_the_next_page_on() {
+    let page = "g{a=\"1\"} 1\n# TYPE g counter\n# HELP g text\ng{a=\"2\"} 2\n";
+    let kinds = |batch: &Batch| -> Vec<(MetricKind, String)> {
+        let mut ids: Vec<u32> = batch.numbers.iter().map(|point| point.metric).collect();
+        ids.dedup();
+        let metrics = ids.iter().map(|id| &batch.tables.metrics[*id as usize]);
+        let metrics = metrics.filter(|metric| batch.tables.str(metric.name) == "g");
+        metrics.map(|metric| (metric.kind, batch.tables.str(metric.description).to_owned())).collect()
+    };
+    let mut fresh = Scrapes::new(&json!({}), |_| {});
+    assert_eq!(kinds(&fresh.batch(page)), [(MetricKind::Gauge, String::new())]);
+    assert_eq!(kinds(&fresh.batch(page)), [(MetricKind::Sum, "text".to_owned())]);
+    // A refused page is taken back, so that its end counts.
+    let mut refused = Scrapes::new(&json!({}), |_| {});
+    refused.batch("g{a=\"1\"} 1\ng{a=\"2\"} 1\n");
+    assert_eq!(kinds(&refused.batch("g{a=\"1\"} 1\n# TYPE g counter\n!!!\n")), [(MetricKind::Sum, String::new())]);
+}
+
+#[test]
+fn names_that_began_on_their_own_stay_so_for_the_page() {
+    let page = "h_bucket{le=\"1\"} 1\n# TYPE h histogram\nh_bucket{le=\"2\"} 2\nh_count 3\n";
+    let mut scrapes = Scrapes::new(&json!({}), |_| {});
+    assert_eq!(scrapes.text(page), ["h_bucket{le=1} 1", "h_bucket{le=2.0} 2", "h{} 3 None [] [3]"]);
+    assert_eq!(scrapes.text(page), ["h{} 3 None [1.0, 2.0] [1, 1, 1]"]);
+}
+
+#[test]
+fn every_sample_brings_its_exemplar_even_one_too_many() {
+    let exemplars = |page: &str| {
+        let mut scrapes = Scrapes::new(&json!({}), |_| {});
+        let batch = scrapes.batch_of(Some((page, Format::OpenMetrics)));
+        let values = |range: proto::Range32| -> Vec<NumberValue> {
+            range.of(&batch.exemplars).iter().map(|exemplar| exemplar.value).collect()
+        };
+        let numbers = batch.numbers.iter().map(|point| values(point.exemplars));
+        let histograms = batch.histograms.iter().map(|point| values(point.exemplars));
+        let all = numbers.chain(histograms).filter(|list| !list.is_empty());
+        all.map(|list| list.iter().map(|value| number(*value)).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let page = "a 1 # {} 1\nb 1 # {} 2\na 2 # {} 3\nb 2 # {} 4\nc 1 5\nc 2 6 # {} 5\nd 1 9999999999 # {} 6\n# EOF\n";
+    assert_eq!(exemplars(page), [vec![1.0, 3.0], vec![2.0, 4.0], vec![5.0]]);
+    let page = "# TYPE h histogram\nh_count 1 # {} 1\nh_count 1 # {} 2\nh_bucket{le=\"1\"} 1 # {} 3\n# EOF\n";
+    assert_eq!(exemplars(page), [vec![1.0, 2.0, 3.0]]);
+}
+
+#[test]
+fn the_bare_name_of_a_histogram_is_a_bucket_when_it_has_a_bound() {
+    let page = "# TYPE h histogram\nh{le=\"1\"} 1\nh{le=\"+Inf\"} 3\nh_count 3\nh 7\n";
+    assert_eq!(once(page), ["h{} 3 None [1.0] [1, 2]"]);
+}
+
+#[test]
+fn a_refused_page_does_not_end_what_it_spells_in_another_way() {
+    let mut scrapes = Scrapes::new(&json!({}), |_| {});
+    scrapes.text("g{a=\"1\",b=\"2\"} 1\n");
+    assert!(scrapes.text("g{b=\"2\",a=\"1\"} 1\n!!!\n").is_empty());
+    assert_eq!(scrapes.text("g{a=\"1\",b=\"2\"} 2\n"), ["g{a=1,b=2} 2"]);
+}
+
+#[test]
+fn labels_are_read_under_the_type_that_stands_above_them() {
+    let mut scrapes = Scrapes::new(&json!({}), |_| {});
+    let first = "# TYPE h histogram\nh_count 1\nb{le=\"1\"} 1\n# TYPE g gauge\nc{le=\"1\"} 1\n";
+    assert_eq!(scrapes.text(first), ["b{le=1.0} 1", "c{le=1} 1", "h{} 1 None [] [1]"]);
+    // Their families change, which does not make them other series.
+    let second =
+        "# TYPE g gauge\n# HELP b text\nb{le=\"1\"} 1\n# HELP c text\n# TYPE h histogram\nh_count 1\nc{le=\"1\"} 1\n";
+    assert_eq!(scrapes.text(second), ["b{le=1.0} 1", "c{le=1} 1", "h{} 1 None [] [1]"]);
 }
 
 #[test]
