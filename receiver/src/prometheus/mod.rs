@@ -23,4 +23,7 @@ mod telemetry;
 mod tls;
 mod units;
 
+#[cfg(test)]
+mod vectors;
+
 pub use receiver::FACTORY;
