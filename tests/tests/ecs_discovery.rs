@@ -36,6 +36,13 @@ async fn session(aws: &FakeAws) -> SdkConfig {
 }
 
 impl Running {
+    /// Starts with a round now and none for an hour.
+    async fn start_once(world: World, section: &str) -> Running {
+        let aws = FakeAws::start(world).await;
+        let section = format!("cluster_name: prod\ncluster_region: us-west-2\n{section}");
+        Self::start_every("1h", aws, tempfile::tempdir().unwrap(), &section, None).await
+    }
+
     /// Starts with rounds every 100 ms.
     async fn start(world: World, section: &str) -> Running {
         let aws = FakeAws::start(world).await;
@@ -44,8 +51,18 @@ impl Running {
     }
 
     async fn start_with(aws: FakeAws, folder: tempfile::TempDir, section: &str, metadata: Option<String>) -> Running {
+        Self::start_every("100ms", aws, folder, section, metadata).await
+    }
+
+    async fn start_every(
+        interval: &str,
+        aws: FakeAws,
+        folder: tempfile::TempDir,
+        section: &str,
+        metadata: Option<String>,
+    ) -> Running {
         let file = folder.path().join("targets.yaml");
-        let section = format!("{section}\nrefresh_interval: 100ms\nresult_file: {}", file.display());
+        let section = format!("{section}\nrefresh_interval: {interval}\nresult_file: {}", file.display());
         let context = BuildContext::for_test("ecs_observer");
         let (settings, problems) = build(&parse_yaml("test.yaml", &section).0.unwrap(), &context);
         let settings = match metadata {
@@ -278,6 +295,72 @@ async fn many_tasks_are_paged_and_described_in_batches() {
 }
 
 #[tokio::test]
+async fn the_first_round_does_not_wait_for_the_interval() {
+    let running = Running::start_once(fargate_world(&[1]), BY_DEFINITION).await;
+    running.until_addresses(&["10.0.0.1:8080"]).await;
+    running.until("the file", |r| r.file.exists()).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_not_placed_yet_is_no_target() {
+    let mut world = fargate_world(&[1, 2]);
+    let container_instance = world.add_instance("prod", "i-1", "10.1.0.1");
+    world.cluster("prod").tasks[0].launch_type = Some("EC2".to_owned());
+    let running = Running::start(world, BY_DEFINITION).await;
+    running.until_addresses(&["10.0.0.2:8080"]).await;
+    assert_eq!(running.aws.count("DescribeContainerInstances"), 0);
+    running.aws.change(|w| w.cluster("prod").tasks[0].container_instance_arn = Some(container_instance));
+    running.until_addresses(&["10.0.0.1:8080", "10.0.0.2:8080"]).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_definition_is_read_once() {
+    let port = Port { container: 8080, host: 8080 };
+    let define = |w: &mut World, n: u8| w.define(&format!("d{n}"), 1, "awsvpc", vec![container("app", port)]);
+    let mut world = World::default();
+    for n in 0..10 {
+        let definition = define(&mut world, n % 5);
+        run(&mut world, &definition, n);
+    }
+    let running = Running::start(world, BY_DEFINITION).await;
+    running.until("10 targets", |r| r.addresses().is_some_and(|a| a.len() == 10)).await;
+    running.rounds("ok", 2).await;
+    assert_eq!(running.aws.count("DescribeTaskDefinition"), 5);
+    running.aws.change(|w| {
+        let definition = define(w, 9);
+        run(w, &definition, 10);
+    });
+    running.until("11 targets", |r| r.addresses().is_some_and(|a| a.len() == 11)).await;
+    assert_eq!(running.aws.count("DescribeTaskDefinition"), 6);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn all_deployments_of_many_services_are_known() {
+    let mut world = fargate_world(&[1, 2, 3]);
+    for n in 1..205 {
+        world.add_service("prod", &format!("web-{n}"), &format!("ecs-svc/{}", 100 + n));
+    }
+    let cluster = world.cluster("prod");
+    let deployments = [("INACTIVE", "d0"), ("ACTIVE", "d1"), ("PRIMARY", "d2")];
+    let deployments = deployments.map(|(status, id)| serde_json::json!({"id": id, "status": status}));
+    cluster.services[204].rest.insert("deployments".into(), deployments.to_vec().into());
+    for (task, started_by) in cluster.tasks.iter_mut().zip(["d1", "d2", "elsewhere"]) {
+        task.group = None;
+        task.started_by = Some(started_by.to_owned());
+    }
+    let running = Running::start_once(world, BY_SERVICE).await;
+    running.until_addresses(&["10.0.0.1:8080", "10.0.0.2:8080"]).await;
+    let is_named =
+        |group: &TargetGroup| group.labels.contains(&("__meta_ecs_service_name".to_owned(), "web-204".to_owned()));
+    assert!(running.published().unwrap().iter().all(is_named));
+    assert_eq!((running.aws.count("ListServices"), running.aws.count("DescribeServices")), (3, 21));
+    running.end().await;
+}
+
+#[tokio::test]
 async fn services_are_only_asked_for_when_a_group_does_not_tell() {
     let running = Running::start(fargate_world(&[1]), BY_SERVICE).await;
     running.until_addresses(&["10.0.0.1:8080"]).await;
@@ -346,6 +429,20 @@ async fn a_terminated_instance_costs_its_tasks_only_and_is_asked_for_again() {
     let running = Running::start(world, BY_DEFINITION).await;
     running.until_addresses(&["10.1.0.0:32768"]).await;
     running.aws.change(|w| w.instances.push(gone));
+    running.until_addresses(&["10.1.0.0:32768", "10.1.0.1:32768"]).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn an_unknown_container_instance_costs_its_tasks_and_asks_ec2_for_nothing() {
+    let mut world = ec2_world(2);
+    let members = std::mem::take(&mut world.cluster("prod").container_instances);
+    let running = Running::start(world, BY_DEFINITION).await;
+    running.until_addresses(&[]).await;
+    let labels = [("extension", "ecs_observer"), ("reason", "address")];
+    assert_eq!(running.context.telemetry.gauge("otelcol_ecs_observer_problems", "", &labels).get(), 2);
+    assert_eq!(running.aws.count("DescribeInstances"), 0);
+    running.aws.change(|w| w.cluster("prod").container_instances = members);
     running.until_addresses(&["10.1.0.0:32768", "10.1.0.1:32768"]).await;
     running.end().await;
 }

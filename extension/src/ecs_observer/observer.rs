@@ -127,8 +127,7 @@ impl Observer {
             }
         };
         let wait = if ok || self.published.is_some() { interval } else { interval.min(FIRST_RETRY) };
-        // Collectors that started together shall not ask together.
-        wait.mul_f64(0.9 + fastrand::f64() * 0.2)
+        varied(wait)
     }
 
     /// Decides what the targets are now, and publishes and writes them if they changed.
@@ -151,7 +150,27 @@ impl Observer {
     }
 }
 
+/// A tenth more or less: collectors that started together shall not ask together.
+fn varied(wait: Duration) -> Duration {
+    wait.mul_f64(0.9 + fastrand::f64() * 0.2)
+}
+
 fn group(target: &Target) -> TargetGroup {
     let labels = target.labels.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     TargetGroup { targets: vec![target.address.clone()], labels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_are_not_in_step() {
+        let waits: Vec<Duration> = (0..100).map(|_| varied(Duration::from_secs(30))).collect();
+        assert!(waits.iter().all(|wait| (27..=33).contains(&wait.as_secs())), "{waits:?}");
+        assert!(
+            waits.iter().max() > waits.iter().min().map(|wait| *wait + Duration::from_secs(1)).as_ref(),
+            "{waits:?}"
+        );
+    }
 }

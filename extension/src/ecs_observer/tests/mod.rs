@@ -4,4 +4,5 @@ mod agent;
 mod observer;
 mod settings;
 mod text;
+mod vectors;
 mod worlds;
