@@ -56,6 +56,9 @@ pub(crate) enum FetchError {
     /// The body was refused.
     #[error(transparent)]
     Body(#[from] BodyError),
+    /// The answer is in a format that is not read.
+    #[error("the target answers in protobuf although it was asked for text; protobuf is not supported")]
+    Protobuf,
     /// The job has more targets than allowed, so none is asked.
     #[error("target_limit exceeded (number of targets: {targets}, limit: {limit})")]
     TargetLimit {
@@ -78,6 +81,7 @@ impl FetchError {
             FetchError::Redirect(_) => "redirect",
             FetchError::Body(BodyError::TooLarge { .. }) => "body_limit",
             FetchError::Body(BodyError::Gzip(_)) => "gzip",
+            FetchError::Protobuf => "content_type",
             FetchError::TargetLimit { .. } => "target_limit",
         }
     }
@@ -140,7 +144,12 @@ impl Fetcher {
             reader.announce(length);
         }
         match read_to_end(response, &mut reader).await {
-            Ok(()) => Ok(Page { body: reader.finish()?, format }),
+            Ok(()) => match (reader.finish()?, format) {
+                (body, Some(format)) => Ok(Page { body, format }),
+                // A page without a byte is one without samples in any format.
+                (body, None) if body.is_empty() => Ok(Page { body, format: Format::Prometheus }),
+                (_, None) => Err(FetchError::Protobuf),
+            },
             Err(error) => {
                 self.buffers.give(reader.into_buffer());
                 Err(error)

@@ -44,6 +44,10 @@ async fn bad_targets_cost_themselves_only() {
         "/loop" => Response::builder().status(302).header("location", "/loop").body(Body::empty()).unwrap(),
         "/garbage" => text_page(vec![0u8, 0xff, 0xfe, b'\n', 7]),
         "/html" => Response::builder().header("content-type", "text/html").body(Body::from("<html></html>")).unwrap(),
+        "/proto" => {
+            let header = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+            Response::builder().header("content-type", header).body(Body::from("a 1\n")).unwrap()
+        }
         "/gzip" => Response::builder().header("content-encoding", "gzip").body(Body::from("plain")).unwrap(),
         "/slow" => {
             let forever = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
@@ -64,6 +68,7 @@ async fn bad_targets_cost_themselves_only() {
         ("loop", "redirect"),
         ("garbage", "parse"),
         ("html", "parse"),
+        ("proto", "content_type"),
         ("gzip", "gzip"),
         ("slow", "timeout"),
         ("error", "http_status"),

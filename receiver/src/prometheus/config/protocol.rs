@@ -106,11 +106,13 @@ pub(crate) fn accept_header(protocols: &[Protocol], escaping: Escaping) -> Strin
 }
 
 /// The grammar of an answer by the media type of its `Content-Type`; the fallback for all that says nothing useful.
-pub(crate) fn format_of(content_type: Option<&str>, fallback: Protocol) -> Format {
+/// `None` for protobuf, which is not read.
+pub(crate) fn format_of(content_type: Option<&str>, fallback: Protocol) -> Option<Format> {
     match content_type.and_then(media_type).as_deref() {
-        Some("text/plain") => Format::Prometheus,
-        Some("application/openmetrics-text") => Format::OpenMetrics,
-        _ => fallback.format(),
+        Some("text/plain") => Some(Format::Prometheus),
+        Some("application/openmetrics-text") => Some(Format::OpenMetrics),
+        Some("application/vnd.google.protobuf") => None,
+        _ => Some(fallback.format()),
     }
 }
 
@@ -249,11 +251,12 @@ mod tests {
             (";;".to_owned(), Format::Prometheus),
             (String::new(), Format::Prometheus),
         ] {
-            assert_eq!(format_of(Some(&header), Protocol::Text0), expected, "{header}");
+            assert_eq!(format_of(Some(&header), Protocol::Text0), Some(expected), "{header}");
         }
-        assert_eq!(format_of(Some("text/plain; version=0.0.4"), Protocol::OpenMetrics1), Format::Prometheus);
+        assert_eq!(format_of(Some("text/plain; version=0.0.4"), Protocol::OpenMetrics1), Some(Format::Prometheus));
+        assert_eq!(format_of(Some("application/vnd.google.protobuf; encoding=delimited"), Protocol::Text0), None);
         for other in [None, Some("text/html"), Some("text"), Some("text/plain; version")] {
-            assert_eq!(format_of(other, Protocol::OpenMetrics1), Format::OpenMetrics, "{other:?}");
+            assert_eq!(format_of(other, Protocol::OpenMetrics1), Some(Format::OpenMetrics), "{other:?}");
         }
     }
 }

@@ -29,7 +29,8 @@ fn check(case: &Value) -> Option<String> {
     let pages = case["pages"].as_array().unwrap();
     for (number, expected) in case["scrapes"].as_array().unwrap().iter().enumerate() {
         let body = pages.get(number).map(|page| page.as_str().unwrap().as_bytes());
-        let page = body.map(|body| (body, format_of(content_type, job.fallback)));
+        let format = format_of(content_type, job.fallback).unwrap();
+        let page = body.map(|body| (body, format));
         let time_ms = TIME_MS + 2000 * i64::try_from(number).unwrap();
         let result = cache.take(page, time_ms, time_ms);
         let up = page.is_some() && result.is_ok();

@@ -32,7 +32,7 @@ fn a_live_series_costs_at_most_its_budget() {
     for round in 0..3 {
         let text = page(10_000, round);
         let now = 1_900_000_000_000 + 1000 * i64::try_from(round).unwrap();
-        let format = format_of(Some("text/plain; version=0.0.4"), job.fallback);
+        let format = format_of(Some("text/plain; version=0.0.4"), job.fallback).unwrap();
         cache.take(Some((text.as_bytes(), format)), now, now).unwrap();
         assert!(cache.finish(Report { up: true, ..Report::default() }).points() > 10_000);
     }

@@ -84,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
         assert_eq!(scrapes.report, [1.0, 2.0, 1.0, 1.0], "{number}");
     }),
     ("36", |number| {
-        assert_eq!(format_of(Some("text/html"), Protocol::Text0), Format::Prometheus, "{number}");
+        assert_eq!(format_of(Some("text/html"), Protocol::Text0), Some(Format::Prometheus), "{number}");
         let fallback = crate::prometheus::series::conformance::job("j", &json!({})).fallback;
         assert_eq!(fallback, Protocol::Text0, "{number}: inline jobs have a fallback");
     }),
