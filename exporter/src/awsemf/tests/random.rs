@@ -1,15 +1,15 @@
 //! Random settings and requests of every kind of metric: whatever comes in, events are documents that CloudWatch takes,
-//! every point is written or counted, and the order of attributes does not matter.
+//! every point is written or counted, and neither the order of attributes nor the form of documents matters.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::MAX_DOCUMENT_BYTES;
+use super::super::{Form, MAX_DOCUMENT_BYTES};
 use super::canon::top_level_keys;
 use super::requests::{attributes, point, request, resource};
-use super::{Event, events, translator};
+use super::{Event, events, translator_in};
 
 /// Choices, from bytes that proptest makes small; the first choice when there are no more.
 struct Dice(std::vec::IntoIter<u8>);
@@ -220,7 +220,7 @@ proptest! {
         let section = section(&mut dice);
         let requests = requests(&mut dice);
         // All declarations may be without effect, but none is invalid.
-        let (mut one, mut other) = (translator(&section).unwrap(), translator(&section).unwrap());
+        let (mut one, mut other) = (translator_in(&section, Form::Plain).unwrap(), translator_in(&section, Form::Escaped).unwrap());
         let version = if section.contains(r#""version":"1""#) { "1" } else { "0" };
         for resources in requests {
             let in_turn = turned(&json!(resources)).as_array().unwrap().clone();
