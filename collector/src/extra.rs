@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_line_that_says_nothing_is_a_warning_without_its_text() {
-        let extra = Extra::parse("x.txt", "hunter2\n=hunter2\nA=b\nC=hunter\02\n");
+        let extra = Extra::parse("x.txt", "hunter2\n=hunter2\nA=b\nC=hunter\u{0}2\n");
         assert_eq!(extra.variables, [("A".to_owned(), "b".to_owned())]);
         let problems: Vec<String> = extra.problems.iter().map(ToString::to_string).collect();
         assert!(problems[0].starts_with("x.txt:1: there is no =; the line is left out"), "{problems:?}");

@@ -173,3 +173,7 @@ async fn stop_parts(parts: &mut [Part], deadline: Duration) {
     }))
     .await;
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

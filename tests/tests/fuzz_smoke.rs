@@ -179,6 +179,7 @@ fn check(target: &str, mutations: usize, run: fn(&[u8]), words: &[&str]) {
 }
 
 /// Runs one input; one that fails is kept in a file.
+#[expect(clippy::print_stderr, reason = "where the input is, for the person whose test failed")]
 fn guarded(target: &str, run: fn(&[u8]), input: &[u8]) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(input))) {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{target}.failed"));
