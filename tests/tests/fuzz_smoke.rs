@@ -1,6 +1,6 @@
 //! The fuzz targets on their seeds and on mutations of them: the same ones in each run, without a nightly compiler. Finds
 //! what breaks at once; long searches are what `tests/fuzz` is for.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 #[allow(dead_code, unreachable_pub)]
 #[path = "../fuzz/src/lib.rs"]
