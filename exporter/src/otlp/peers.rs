@@ -141,6 +141,9 @@ impl Peers {
                 .http2_keep_alive_timeout(pong)
                 .http2_keep_alive_while_idle(always);
         }
+        if !transport.behind_proxy {
+            builder = builder.no_proxy();
+        }
         if !transport.proxy.is_empty() {
             let proxy = reqwest::Proxy::all(&transport.proxy).map_err(|e| format!("proxy_url cannot be used: {e}"))?;
             builder = builder.proxy(proxy);

@@ -1,5 +1,6 @@
 //! The keys that `otlp` and `otlphttp` share, and the transport that they make.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
@@ -134,11 +135,14 @@ impl CommonConfig {
     }
 }
 
-/// Whether the environment names a proxy for such URLs. Exceptions in `NO_PROXY` are left to the HTTP client.
+/// Whether the environment names a proxy for such URLs. Exceptions in `NO_PROXY` are left to the HTTP client, but for
+/// the own host, which Go never reaches through a proxy.
 fn proxy_of_environment(url: &Url, context: &BuildContext) -> bool {
     let names = match url.scheme() {
         "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
         _ => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
     };
-    names.into_iter().any(|name| (context.env)(name).is_some_and(|value| !value.is_empty()))
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let own_host = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    !own_host && names.into_iter().any(|name| (context.env)(name).is_some_and(|value| !value.is_empty()))
 }
