@@ -18,6 +18,8 @@ mod tables;
 #[cfg(test)]
 pub(crate) mod conformance;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod size;
 #[cfg(test)]
 pub(crate) mod tests;

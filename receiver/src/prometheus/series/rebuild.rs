@@ -32,7 +32,7 @@ impl SeriesCache {
         entry.seen >= self.flushed || entry.tracked == self.scrape
     }
 
-    fn rebuild(&mut self) {
+    pub(super) fn rebuild(&mut self) {
         let old = std::mem::take(&mut self.entries);
         self.tables = TableBuilder::default();
         self.numbers = Vec::new();

@@ -40,6 +40,11 @@ impl Scrapes {
         Scrapes { cache, time_ms: START_MS, up: false, error: None, report: [0.0; 4] }
     }
 
+    /// As when there is too much garbage.
+    pub(crate) fn rebuild(&mut self) {
+        self.cache.rebuild();
+    }
+
     pub(crate) fn text(&mut self, page: &str) -> Vec<String> {
         self.scrape(Some((page, Format::Prometheus)))
     }
@@ -84,7 +89,7 @@ fn open_metrics(page: &str) -> Vec<String> {
 }
 
 /// Points but those of the report series: `name{attributes} value`, sorted, with start times and exemplars.
-fn lines(batch: &Batch) -> Vec<String> {
+pub(crate) fn lines(batch: &Batch) -> Vec<String> {
     let tables = &batch.tables;
     let head = |metric: u32, attrs: proto::AttrSetId, start: u64| {
         let pairs = tables.attrs.pairs(attrs).iter();
