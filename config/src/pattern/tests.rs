@@ -136,6 +136,25 @@ fn a_set_answers_for_each_pattern() {
 }
 
 #[test]
+fn a_set_answers_as_its_patterns_do_alone() {
+    let golden = golden();
+    let texts: Vec<&str> = golden["texts"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
+    let vectors = golden["vectors"].as_array().unwrap().iter();
+    let patterns: Vec<GoRegex> =
+        vectors.filter_map(|vector| GoRegex::new(vector["pattern"].as_str().unwrap()).ok()).collect();
+    for some in patterns.chunks(40) {
+        let set = GoRegexSet::new(some).unwrap();
+        let mut matches = set.matches();
+        for text in &texts {
+            set.matches_into(text, &mut matches);
+            for (index, pattern) in some.iter().enumerate() {
+                assert_eq!(matches.contains(index), pattern.is_match(text), "{pattern:?} on {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn equality_is_that_of_the_text_and_the_anchoring() {
     let a = GoRegex::new("a").unwrap();
     assert_eq!(a, a.clone());

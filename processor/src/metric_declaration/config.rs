@@ -64,14 +64,7 @@ pub fn compile(list: &[Spanned<DeclarationConfig>]) -> Built<Declarations> {
                 .help("correct one of them, or remove the key to publish every metric under all its labels"),
         );
     }
-    match Selectors::new(selectors) {
-        Ok(selectors) => (Some(Declarations { list: declarations, selectors }), found),
-        Err(error) => {
-            let problem = format!("the metric name selectors are too large together: {error}");
-            found.extend(list.first().map(|first| first.error(problem)));
-            (None, found)
-        }
-    }
+    (Some(Declarations { list: declarations, selectors: Selectors::new(selectors) }), found)
 }
 
 fn declaration(

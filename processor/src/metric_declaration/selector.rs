@@ -1,6 +1,7 @@
-//! Which declarations a metric name belongs to: all selectors in one automaton, and a memo of names seen before.
+//! Which declarations a metric name belongs to: all selectors in one automaton where it is not too large, and a memo
+//! of names seen before.
 
-use config::pattern::{GoMatches, GoRegex, GoRegexError, GoRegexSet};
+use config::pattern::{GoMatches, GoRegex, GoRegexSet};
 use hashbrown::HashTable;
 use proto::symbols::hash_bytes;
 
@@ -11,19 +12,23 @@ use super::mask::DeclarationMask;
 pub(crate) struct Selectors {
     /// Declaration and expression, in configuration order.
     pub(crate) patterns: Vec<(usize, GoRegex)>,
-    set: GoRegexSet,
+    /// None when together they are too large; each is then tried alone.
+    set: Option<GoRegexSet>,
 }
 
 impl Selectors {
-    pub(crate) fn new(patterns: Vec<(usize, GoRegex)>) -> Result<Selectors, GoRegexError> {
-        let set = GoRegexSet::new(patterns.iter().map(|(_, regex)| regex))?;
-        Ok(Selectors { patterns, set })
+    pub(crate) fn new(patterns: Vec<(usize, GoRegex)>) -> Selectors {
+        let set = GoRegexSet::new(patterns.iter().map(|(_, regex)| regex)).ok();
+        Selectors { patterns, set }
     }
 
     /// The declarations with a selector that matches.
     pub(crate) fn matching(&self, name: &str, matches: &mut Option<GoMatches>) -> DeclarationMask {
-        let matches = matches.get_or_insert_with(|| self.set.matches());
-        self.set.matches_into(name, matches);
+        let Some(set) = &self.set else {
+            return self.patterns.iter().filter(|(_, regex)| regex.is_match(name)).map(|(index, _)| *index).collect();
+        };
+        let matches = matches.get_or_insert_with(|| set.matches());
+        set.matches_into(name, matches);
         matches.iter().map(|pattern| self.patterns[pattern].0).collect()
     }
 }
@@ -74,5 +79,27 @@ impl SelectorMemo {
             self.masks.len() - 1
         });
         MaskId(u32::try_from(at).expect("fewer masks than names"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_that_are_too_large_together_answer_one_by_one() {
+        let patterns = ["^a+$", "b", "$^", "(?i)A", "a|b"];
+        let compiled: Vec<_> =
+            patterns.iter().enumerate().map(|(at, pattern)| (at / 2, GoRegex::new(pattern).unwrap())).collect();
+        let together = Selectors::new(compiled.clone());
+        assert!(together.set.is_some());
+        let alone = Selectors { patterns: compiled, set: None };
+        for (name, expected) in [("a", vec![0, 1, 2]), ("xb", vec![0, 2]), ("", vec![1]), ("A", vec![1]), ("x", vec![])]
+        {
+            let mut matches = None;
+            for selectors in [&together, &alone] {
+                assert_eq!(selectors.matching(name, &mut matches).iter().collect::<Vec<_>>(), expected, "{name}");
+            }
+        }
     }
 }
