@@ -94,8 +94,11 @@ pub fn describe_sources(sources: &Sources, env: &dyn Env) -> String {
     } else if !sources.configs.is_empty() {
         format!("--config {}", sources.configs.join(" --config "))
     } else {
-        let texts = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, env, &mut Vec::new());
-        format!("the CloudWatch agent's {}", cloudwatch_agent::names(&texts))
+        let inputs = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, env, &mut Vec::new());
+        match inputs.is_empty() {
+            true => "nowhere".to_owned(),
+            false => format!("the CloudWatch agent's {}", inputs.names()),
+        }
     }
 }
 
@@ -105,6 +108,12 @@ pub fn agent_texts(sources: &Sources, env: &dyn Env) -> Built<Vec<(String, Strin
     let texts = inputs(sources, env, &mut found).map(|mut inputs| {
         for input in &inputs {
             if let Input::Tree(node) = input {
+                if sources.configs.is_empty() {
+                    let name = node.span.source_name();
+                    let text = format!("{name} is laid over the translation when it runs, and is not in this text");
+                    found.push(Diagnostic::warning(text));
+                    continue;
+                }
                 let text = format!("{} is not the CloudWatch agent's JSON", node.span.source_name());
                 found.push(Diagnostic::error(text).help("it starts with { and has a section logs, agent or metrics"));
             }
@@ -132,16 +141,20 @@ impl Input {
 
 fn inputs(sources: &Sources, env: &dyn Env, found: &mut Vec<Diagnostic>) -> Option<Vec<Input>> {
     if sources.configs.is_empty() {
-        let texts = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, env, found);
-        if texts.is_empty() {
+        let inputs = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, env, found);
+        if inputs.is_empty() {
             let help = format!(
-                "add --config FILE, or set {CONTENT_VARIABLE} or, with the CloudWatch agent's JSON, {}",
-                cloudwatch_agent::CONTENT_VARIABLE
+                "add --config FILE, or set {CONTENT_VARIABLE} or, with the CloudWatch agent's JSON, {}{}",
+                cloudwatch_agent::CONTENT_VARIABLE,
+                match env.var("USE_DEFAULT_CONFIG") {
+                    Some(_) => "; the default of USE_DEFAULT_CONFIG collects no Prometheus metrics and is not here",
+                    None => "",
+                }
             );
             found.push(Diagnostic::error("at least one config flag must be provided").help(help));
             return None;
         }
-        return Some(texts.into_iter().map(|(name, text)| Input::Agent(name, text)).collect());
+        return Some(of_folder(inputs, found));
     }
     if env.var(cloudwatch_agent::CONTENT_VARIABLE).is_some() {
         let variable = cloudwatch_agent::CONTENT_VARIABLE;
@@ -152,6 +165,13 @@ fn inputs(sources: &Sources, env: &dyn Env, found: &mut Vec<Diagnostic>) -> Opti
         }
     }
     Some(sources.configs.iter().flat_map(|uri| config(uri, env, found)).collect())
+}
+
+/// Agent JSON, then what is laid over it.
+fn of_folder(inputs: cloudwatch_agent::Inputs, found: &mut Vec<Diagnostic>) -> Vec<Input> {
+    let mut all: Vec<Input> = inputs.json.into_iter().map(|(name, text)| Input::Agent(name, text)).collect();
+    all.extend(inputs.collector.iter().filter_map(|(name, text)| keep(parse(name, text), found)).map(Input::Tree));
+    all
 }
 
 fn keep<T>((value, problems): Built<T>, found: &mut Vec<Diagnostic>) -> Option<T> {
@@ -170,12 +190,12 @@ fn config(uri: &str, env: &dyn Env, found: &mut Vec<Diagnostic>) -> Vec<Input> {
     if let Location::File(path) = &location
         && std::path::Path::new(path).is_dir()
     {
-        let texts = cloudwatch_agent::folder(path, found);
-        if texts.is_empty() {
+        let inputs = cloudwatch_agent::folder(path, found);
+        if inputs.is_empty() {
             let text = format!("--config {uri}: there is no file in this folder");
             found.push(Diagnostic::error(text).help("a folder holds the CloudWatch agent's JSON files"));
         }
-        return texts.into_iter().map(|(name, text)| Input::Agent(name, text)).collect();
+        return of_folder(inputs, found);
     }
     match location.fetch(env) {
         Ok(Fetched { unset: Some(name), .. }) => {

@@ -35,6 +35,10 @@ impl Env for &[(&str, &str)] {
     }
 }
 
+/// What to do with a parameter of the Systems Manager: ECS fetches it before the start, with the execution role.
+pub(crate) const SSM_HELP: &str = "put the parameter under secrets of the task definition, as the variable \
+    CW_CONFIG_CONTENT (or any other name, used with env:NAME); ECS fetches it before the start";
+
 /// `scheme:rest`, as in `--config` and inside `${...}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
@@ -85,6 +89,7 @@ impl Location {
             "yaml" => Ok(Location::Yaml(rest.to_owned())),
             "http" | "https" | "s3" => Err(Diagnostic::error(format!("scheme {scheme:?} is not supported for uri {uri:?}"))
                 .help("fetch the file before the start and use file:PATH, or pass the text in an environment variable with env:NAME")),
+            "ssm" => Err(Diagnostic::error(format!("scheme {scheme:?} is not supported for uri {uri:?}")).help(SSM_HELP)),
             _ if rest.starts_with('-') => Err(Diagnostic::error(format!("scheme {scheme:?} is not supported for uri {uri:?}"))
                 .help(format!("write ${{env:{uri}}}; defaults need the env: scheme"))),
             _ if is_scheme || is_variable(scheme) => {

@@ -82,7 +82,7 @@ async fn the_guides_configs_give_the_guides_event_on_ec2_and_fargate() {
     let guide = Guide::start(Traffic::Steady).await;
     let agent = in_the_task(Agent::with_args([""; 0]), &guide);
     let dir = agent.dir().display().to_string();
-    let mut agent = agent.env("CW_CONFIG_CONTENT", &fast_json(&dir)).start().await;
+    let mut agent = agent.own_metrics().env("CW_CONFIG_CONTENT", &fast_json(&dir)).start().await;
     agent.wait_log("the CloudWatch agent's env:CW_CONFIG_CONTENT").await;
     wait_for_all_tasks(&guide).await;
     assert!(agent.read_file("sd.yaml").unwrap().contains("job: backends"), "the result file is written, too");

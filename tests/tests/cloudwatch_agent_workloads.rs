@@ -256,7 +256,12 @@ async fn every_documented_workload_becomes_the_metrics_of_its_dashboard() {
     let own = |text: &str| text.replace("/tmp/cwagent_ecs_auto_sd.yaml", &file);
     let json = own(JSON).replace("\"force_flush_interval\": 5", "\"force_flush_interval\": 1");
     assert_ne!(json, own(JSON));
-    let agent = agent.env("CW_CONFIG_CONTENT", &json).env("PROMETHEUS_CONFIG_CONTENT", &own(SCRAPE)).start().await;
+    let agent = agent
+        .own_metrics()
+        .env("CW_CONFIG_CONTENT", &json)
+        .env("PROMETHEUS_CONFIG_CONTENT", &own(SCRAPE))
+        .start()
+        .await;
 
     let published = || -> BTreeSet<String> {
         let events = aws.events();

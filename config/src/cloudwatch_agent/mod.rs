@@ -8,6 +8,7 @@
 mod check;
 mod discovery;
 mod emf;
+mod environment;
 mod inputs;
 mod json;
 mod merge;
@@ -19,11 +20,9 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use check::{dotted, error, flag, is_object, known_keys, text};
-pub use inputs::{CONTENT_VARIABLE, DEFAULT_FOLDER};
-pub(crate) use inputs::{default_inputs, folder};
+pub use inputs::{COLLECTOR_CONTENT_VARIABLE, CONTENT_VARIABLE, DEFAULT_FOLDER};
+pub(crate) use inputs::{Inputs, default_inputs, folder};
 use output::{Line, Translation};
 pub use platform::{EcsTask, Platform};
 
@@ -97,7 +96,8 @@ pub(crate) fn translate_tree(sources: &[(String, String)], platform: &Platform, 
     }
     let Some(mut root) = root.filter(|root| is_object(root, &mut found)) else { return (None, found) };
     root.set_paths("");
-    let around = sections::around(&root, platform, &mut found);
+    let mut around = sections::around(&root, platform, &mut found);
+    environment::check(env, &mut around, &mut found);
     let Some(section) = root.at(&["logs", "metrics_collected", "prometheus"]) else {
         found.push(sections::nothing_of_ours(&root));
         return (None, found);
@@ -141,7 +141,9 @@ fn pipeline(
     if let Some(config) = config {
         let path = section.get("prometheus_config_path");
         let what = path.map_or(format!("default of {from}.prometheus_config_path"), |path| dotted(&path.path));
-        let receiver = Line::map(&from, vec![("config", Line::tree(&what, config))]).at(section);
+        let keep_types = Line::value("as the CloudWatch agent does", Value::Bool(true));
+        let lines = vec![("type_by_original_name", keep_types), ("config", Line::tree(&what, config))];
+        let receiver = Line::map(&from, lines).at(section);
         root.push(("receivers", Line::map("", vec![("prometheus", receiver)])));
     }
     let flush = around.flush.unwrap_or_else(|| Line::text("default of logs.force_flush_interval", "5s"));
@@ -200,6 +202,9 @@ fn cluster(section: &Node, platform: &Platform, found: &mut Vec<Diagnostic>) -> 
     if let Some((name, at)) = text(section, "cluster_name", found).filter(|(name, _)| !name.is_empty()) {
         return Some((name.to_owned(), Line::text(&dotted(&at.path), name).at(at)));
     }
+    if let (None, Some(name)) = (&platform.task, &platform.kubernetes_cluster) {
+        return Some((name.clone(), Line::text("environment variable K8S_CLUSTER_NAME", name)));
+    }
     if let Some(task) = &platform.task {
         return Some((task.cluster.clone(), Line::text("cluster of this task, from the ECS metadata", &task.cluster)));
     }
@@ -227,6 +232,7 @@ fn log_group(section: &Node, cluster: Option<&str>, platform: &Platform, found: 
     if section.get("log_group_name").is_some() {
         return None;
     }
+    let cluster = platform.kubernetes_cluster.as_deref().or(cluster);
     let group = match (&platform.task, platform.container, cluster) {
         (Some(task), ..) => format!("/aws/ecs/containerinsights/{}/prometheus", task.cluster),
         (None, true, Some(cluster)) => format!("/aws/containerinsights/{cluster}/prometheus"),
@@ -287,9 +293,4 @@ pub(crate) fn load(sources: &[(String, String)], env: &dyn Env) -> Built<Node> {
     let (translation, found) = translate_tree(sources, &Platform::detect(env), env);
     let is_usable = |translation: &Translation| translation.root.get("receivers").is_some() || !has_errors(&found);
     (translation.filter(is_usable).map(|translation| translation.root), found)
-}
-
-/// Names of sources for a log line.
-pub(crate) fn names(sources: &[(String, String)]) -> Arc<str> {
-    sources.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ").into()
 }

@@ -16,6 +16,8 @@ pub struct Platform {
     pub task: Option<EcsTask>,
     /// Name of the host.
     pub host_name: Option<String>,
+    /// `K8S_CLUSTER_NAME`, which names the cluster in containers that are not on ECS.
+    pub kubernetes_cluster: Option<String>,
     /// Why the task's metadata could not be read, where there should be some.
     pub metadata_error: Option<String>,
 }
@@ -45,7 +47,8 @@ impl Platform {
             let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
             Some(name.trim().to_owned()).filter(|name| !name.is_empty())
         });
-        let mut platform = Platform { container, task: None, host_name, metadata_error: None };
+        let kubernetes_cluster = variable(&"K8S_CLUSTER_NAME").filter(|_| container);
+        let mut platform = Platform { container, host_name, kubernetes_cluster, ..Platform::default() };
         if let Some(endpoint) = endpoint {
             let url = format!("{}/task", endpoint.trim_end_matches('/'));
             let mut answer = Err(String::new());
@@ -126,7 +129,8 @@ mod tests {
         let platform = Platform::detect(&env.as_slice());
         assert!(server.join().unwrap().starts_with("GET /v4/x/task HTTP/1.0\r\n"));
         let task = Some(EcsTask { cluster: "c".into(), region: "eu-west-1".into() });
-        assert_eq!(platform, Platform { container: true, task, host_name: Some("h".into()), metadata_error: None });
+        let expected = Platform { container: true, task, host_name: Some("h".into()), ..Platform::default() };
+        assert_eq!(platform, expected);
         assert!(!Platform::detect(&[].as_slice()).container);
     }
 }

@@ -6,7 +6,7 @@ use super::discovery::{files_of, names_file};
 use crate::diagnostic::Diagnostic;
 use crate::node::{Key, Node, Origin, Value};
 use crate::position::{Source, Span};
-use crate::source::{Env, Location};
+use crate::source::{Env, Location, SSM_HELP};
 use crate::yaml;
 
 /// Where the agent looks when nothing is said.
@@ -61,6 +61,10 @@ fn fetch(location: &str, at: &Node, env: &dyn Env, found: &mut Vec<Diagnostic>) 
                 None
             }
         };
+    }
+    if location.starts_with("ssm:") {
+        found.push(error(at, format!("{location:?} cannot be fetched here")).help(SSM_HELP));
+        return None;
     }
     let path = location.strip_prefix("file:").unwrap_or(location);
     match Location::File(path.to_owned()).fetch(env) {

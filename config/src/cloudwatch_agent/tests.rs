@@ -12,7 +12,7 @@ const SCRAPE: &str = include_str!("../../../tests/golden/cloudwatch_agent/promet
 
 fn ecs() -> Platform {
     let task = EcsTask { cluster: "real".into(), region: "us-west-2".into() };
-    Platform { container: true, task: Some(task), host_name: Some("h".into()), metadata_error: None }
+    Platform { container: true, task: Some(task), ..host() }
 }
 
 fn host() -> Platform {
@@ -45,7 +45,11 @@ fn good(keys: &str, platform: &Platform) -> Node {
 }
 
 fn bad(keys: &str, platform: &Platform, expected: &str) {
-    let (_, problems) = translated(&[&config(keys)], platform);
+    let text = match keys.contains("prometheus_config_path") {
+        true => format!("{{\"logs\":{{\"metrics_collected\":{{\"prometheus\":{{{keys}}}}}}}}}"),
+        false => config(keys),
+    };
+    let (_, problems) = translated(&[&text], platform);
     assert!(problems.contains(expected), "{keys}: {expected:?} is missing in\n{problems}");
 }
 
@@ -426,6 +430,72 @@ fn a_named_configuration_wins_over_the_agents_own_places() {
     assert!(tree.unwrap().at(&["exporters", "awsemf"]).is_some());
 }
 
+/// Loads as a container of the agent would, and gives the tree and every problem.
+fn loaded(vars: &[(&str, &str)]) -> (Option<Node>, String) {
+    let always = [("RUN_IN_CONTAINER", "True"), ("K8S_CLUSTER_NAME", "k"), ("PROMETHEUS_CONFIG_CONTENT", SCRAPE)];
+    let vars: Vec<(&str, &str)> = always.into_iter().chain(vars.iter().copied()).collect();
+    let (tree, found) = load_tree(&Sources::default(), &vars.as_slice());
+    (tree, found.iter().map(|d| format!("{d}\n")).collect())
+}
+
+#[test]
+fn every_variable_of_the_agent_has_its_effect_or_its_word() {
+    let json = "{\"logs\":{\"metrics_collected\":{\"prometheus\":{\"prometheus_config_path\":\"env:PROMETHEUS_CONFIG_CONTENT\"}}}}";
+    let role =
+        json.replacen('{', "{\"agent\":{\"credentials\":{\"role_arn\":\"arn:aws:iam::123456789012:role/agent\"}},", 1);
+    let content = ("CW_CONFIG_CONTENT", json);
+    let (tree, problems) = loaded(&[content]);
+    assert_eq!(problems, "");
+    let tree = tree.unwrap();
+    assert_eq!(text(&tree, "exporters.awsemf.event_labels.ClusterName"), "k");
+    assert_eq!(text(&tree, "exporters.awsemf.log_group_name"), "/aws/containerinsights/k/prometheus");
+    let (tree, problems) = loaded(&[content, ("CWAGENT_LOG_LEVEL", "WARN"), ("AMZ_SOURCE_ACCOUNT", "1")]);
+    assert_eq!((problems.as_str(), &*text(&tree.unwrap(), "service.telemetry.logs.level")), ("", "warn"));
+    for (json, name, value, expected) in [
+        (json, "CWAGENT_LOG_LEVEL", "loud", "CWAGENT_LOG_LEVEL is \"loud\", which is no level"),
+        (json, "AWS_CA_BUNDLE", "/ca.pem", "AWS_CA_BUNDLE is not read here (set SSL_CERT_FILE"),
+        (&role, "AMZ_SOURCE_ARN", "arn", "AMZ_SOURCE_ARN is set, but its header is not sent"),
+        (json, "USE_DEFAULT_CONFIG", "True", "USE_DEFAULT_CONFIG of the CloudWatch agent has no effect here"),
+        (json, "RUN_IN_AWS", "True", "RUN_IN_AWS of the CloudWatch agent has no effect here"),
+        (json, "DEBUG", "1", "DEBUG of the CloudWatch agent has no effect here"),
+        ("", "USE_DEFAULT_CONFIG", "True", "the default of USE_DEFAULT_CONFIG collects no Prometheus metrics"),
+        (json, "CW_OTEL_CONFIG_CONTENT", "a: [", "env:CW_OTEL_CONFIG_CONTENT:2:1: this is not valid YAML"),
+    ] {
+        let (_, problems) = loaded(&[("CW_CONFIG_CONTENT", json), (name, value)]);
+        assert!(problems.contains(expected), "{name}: {expected:?} is missing in\n{problems}");
+    }
+}
+
+#[test]
+fn a_collector_configuration_beside_the_json_is_laid_over_the_translation() {
+    let more = "receivers: {otlp: }\nprocessors: {batch: {timeout: 9s}}";
+    let vars: &Vars = &[("CW_CONFIG_CONTENT", GUIDE), ("CW_OTEL_CONFIG_CONTENT", more)];
+    let tree = loaded(vars).0.unwrap();
+    assert_eq!(text(&tree, "processors.batch.timeout"), "9s");
+    assert!(tree.at(&["receivers", "otlp"]).is_some() && tree.at(&["receivers", "prometheus"]).is_some());
+    let described = crate::describe_sources(&Sources::default(), &vars);
+    assert_eq!(described, "the CloudWatch agent's env:CW_CONFIG_CONTENT, env:CW_OTEL_CONFIG_CONTENT");
+    let (texts, found) = crate::agent_texts(&Sources::default(), &vars);
+    assert_eq!((texts.unwrap().len(), crate::has_errors(&found)), (1, false));
+    assert!(found[0].message.contains("env:CW_OTEL_CONFIG_CONTENT is laid over the translation"), "{found:?}");
+}
+
+#[test]
+fn parameters_of_systems_manager_are_refused_with_what_to_do() {
+    let named = Sources { configs: vec!["ssm:CWAgentConfig".to_owned()], ..Sources::default() };
+    let (_, found) = load_tree(&named, &[].as_slice());
+    let problem = found[0].to_string();
+    assert!(
+        problem.contains("\"ssm\" is not supported") && problem.contains("under secrets of the task definition"),
+        "{problem}"
+    );
+    bad(
+        "\"prometheus_config_path\":\"ssm:x\"",
+        &ecs(),
+        "\"ssm:x\" cannot be fetched here (put the parameter under secrets",
+    );
+}
+
 #[test]
 fn a_folder_holds_several_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -435,14 +505,23 @@ fn a_folder_holds_several_files() {
     std::fs::write(folder.path().join("b"), "{\"agent\":{\"debug\":true}}").unwrap();
     std::fs::write(folder.path().join("prometheus.yaml"), SCRAPE).unwrap();
     std::fs::write(folder.path().join("c.tmp"), "no").unwrap();
+    std::fs::write(folder.path().join("otel.yaml"), "processors:\n  batch: {timeout: 9s}\n").unwrap();
+    std::fs::write(folder.path().join("stray.yaml"), "other: 1\n").unwrap();
     let mut found = Vec::new();
     let vars: &Vars = &[("CW_CONFIG_CONTENT", "{}")];
     let path = folder.path().display().to_string();
-    assert_eq!(default_inputs(&path, &vars, &mut found).len(), 2);
-    assert!(found[0].message.contains("CW_CONFIG_CONTENT is not used"));
+    let inputs = default_inputs(&path, &vars, &mut found);
+    assert_eq!((inputs.json.len(), inputs.collector.len()), (2, 1));
+    assert!(
+        found[0].message.contains("stray.yaml\" is neither a Collector nor a Prometheus configuration"),
+        "{found:?}"
+    );
+    assert!(found[1].message.contains("CW_CONFIG_CONTENT is not used"));
     let vars: &Vars = &[("PROMETHEUS_CONFIG_CONTENT", SCRAPE)];
     let (tree, _) = load_tree(&Sources { configs: vec![path], ..Sources::default() }, &vars);
-    assert_eq!(text(&tree.unwrap(), "service.telemetry.logs.level"), "debug");
-    assert_eq!(default_inputs("/nonexistent", &[("CW_CONFIG_CONTENT", "{}")].as_slice(), &mut found).len(), 1);
+    let tree = tree.unwrap();
+    assert_eq!(text(&tree, "service.telemetry.logs.level"), "debug");
+    assert_eq!(text(&tree, "processors.batch.timeout"), "9s");
+    assert_eq!(default_inputs("/nonexistent", &[("CW_CONFIG_CONTENT", "{}")].as_slice(), &mut found).json.len(), 1);
     assert!(default_inputs("/nonexistent", &[].as_slice(), &mut found).is_empty());
 }

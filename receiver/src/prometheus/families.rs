@@ -227,6 +227,34 @@ impl Families {
         Classified { about: None, id: own, kind: MetricType::Unknown, name: name.into(), part: Part::Value }
     }
 
+    /// As [`Families::classify`] for a sample whose name on the page was `original` and is `name` now: the family is the
+    /// one of its original name. A part of a histogram or summary keeps being one where the new name ends alike;
+    /// anywhere else it belongs to nothing that is known.
+    pub(crate) fn classify_renamed<'a>(
+        &'a mut self,
+        original: &'a str,
+        name: &'a str,
+        is_used: impl Fn(FamilyId) -> bool,
+    ) -> Classified<'a> {
+        let found = self.classify(original, is_used);
+        let suffix = match found.part {
+            Part::Bucket => "_bucket",
+            Part::Sum => "_sum",
+            Part::Count => "_count",
+            Part::Created => "_created",
+            Part::Value | Part::Quantile | Part::Bare => return Classified { name: name.into(), ..found },
+        };
+        match name.strip_suffix(suffix).filter(|base| !base.is_empty()) {
+            Some(base) if found.kind == MetricType::Counter => {
+                Classified { name: format!("{base}_total").into(), ..found }
+            }
+            Some(base) => Classified { name: base.into(), ..found },
+            None => {
+                Classified { about: None, kind: MetricType::Unknown, name: name.into(), part: Part::Value, ..found }
+            }
+        }
+    }
+
     fn declared(&self, name: &str) -> Option<&Family> {
         self.by_name.get(name).filter(|family| family.declared)
     }
@@ -297,6 +325,27 @@ mod tests {
         check(&[("gh", GaugeHistogram)], "gh_gsum", "gh_gsum", Unknown, Part::Value);
         check(&[("foo", Gauge), ("foo_count", Counter)], "foo_count", "foo_count", Counter, Part::Value);
         check(&[], "_total", "_total", Unknown, Part::Value);
+    }
+
+    #[test]
+    fn a_renamed_sample_keeps_its_family_and_its_part() {
+        use MetricType::{Counter, Gauge, Summary, Unknown};
+        let mut families = Families::default();
+        for (name, kind) in [("c", Counter), ("g", Gauge), ("s", Summary)] {
+            declare(&mut families, name, kind, 1);
+        }
+        for (original, new, name, kind, part) in [
+            ("c_total", "x", "x", Counter, Part::Value),
+            ("c_created", "x_created", "x_total", Counter, Part::Created),
+            ("g", "c_total", "c_total", Gauge, Part::Value),
+            ("s_sum", "x_sum", "x", Summary, Part::Sum),
+            ("s", "x", "x", Summary, Part::Quantile),
+            ("s_count", "observations", "observations", Unknown, Part::Value),
+            ("other", "g", "g", Unknown, Part::Value),
+        ] {
+            let got = families.classify_renamed(original, new, |_| false);
+            assert_eq!((&*got.name, got.kind, got.part), (name, kind, part), "{original} as {new}");
+        }
     }
 
     #[test]

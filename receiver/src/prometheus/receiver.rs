@@ -133,6 +133,7 @@ impl PrometheusReceiver {
             honor_timestamps: job.honor_timestamps,
             track_timestamps_staleness: job.track_timestamps_staleness,
             trim_metric_suffixes: self.settings.trim_metric_suffixes,
+            type_by_original_name: self.settings.type_by_original_name,
             extra_scrape_metrics: job.extra_scrape_metrics,
             limits: job.limits,
             validation: job.validation,

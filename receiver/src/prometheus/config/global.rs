@@ -13,6 +13,8 @@ use crate::prometheus::labels::ValidationScheme;
 /// What scrape configs inherit.
 #[derive(Clone, Debug)]
 pub(super) struct Global {
+    /// The receiver's own `type_by_original_name`.
+    pub(super) type_by_original_name: bool,
     pub(super) interval: PromDuration,
     pub(super) timeout: PromDuration,
     pub(super) protocols: Vec<Protocol>,
@@ -89,6 +91,7 @@ pub(super) fn global(node: Option<&Node>, env: &dyn Fn(&str) -> Option<String>, 
         }
     }
     Global {
+        type_by_original_name: false,
         interval,
         timeout,
         protocols: match &shared.scrape_protocols {

@@ -222,10 +222,11 @@ fn settings(keys: JobKeys, name: String, global: &Global, found: &mut Vec<Diagno
     found.extend(problems);
     let (metric_relabel, problems) = compile_rules(&keys.metric_relabel_configs, scheme);
     found.extend(problems);
-    for rule in keys.metric_relabel_configs.iter().filter(|rule| rule.target_label == "__name__") {
+    let is_rename = |rule: &&Spanned<RelabelConfig>| !global.type_by_original_name && rule.target_label == "__name__";
+    for rule in keys.metric_relabel_configs.iter().filter(is_rename) {
         found.push(
             rule.warning("renamed metrics lose type, unit and description")
-                .help("these are looked up by the new name; rename with the metricstransform processor to keep them"),
+                .help("these are looked up by the new name; type_by_original_name of the receiver keeps them"),
         );
     }
     let or_global = |own: u64, inherited: u64| if own == 0 { inherited } else { own };

@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) external_labels: Vec<(String, String)>,
     /// `trim_metric_suffixes`.
     pub(crate) trim_metric_suffixes: bool,
+    /// `type_by_original_name`.
+    pub(crate) type_by_original_name: bool,
     /// `scrape_on_shutdown`.
     pub(crate) scrape_on_shutdown: bool,
     /// `initial_scrape_offset`.
@@ -42,6 +44,7 @@ pub(crate) struct Settings {
 struct ReceiverKeys {
     config: Option<Node>,
     trim_metric_suffixes: bool,
+    type_by_original_name: bool,
     scrape_on_shutdown: bool,
     /// The first targets are always taken at once, so either value is what happens.
     discovery_reload_on_startup: Option<bool>,
@@ -72,6 +75,7 @@ pub(crate) fn settings(node: &Node, env: &dyn Fn(&str) -> Option<String>) -> Bui
         jobs: Vec::new(),
         external_labels: Vec::new(),
         trim_metric_suffixes: keys.trim_metric_suffixes,
+        type_by_original_name: keys.type_by_original_name,
         scrape_on_shutdown: keys.scrape_on_shutdown,
         initial_scrape_offset: keys.initial_scrape_offset.to_std(),
     };
@@ -94,7 +98,8 @@ fn jobs(tree: &Node, env: &dyn Fn(&str) -> Option<String>, settings: &mut Settin
     problems.iter_mut().for_each(|problem| place::explain_prometheus(problem, tree));
     found.extend(problems);
     let keys = keys.unwrap_or_default();
-    let global = global::global(keys.global.as_ref(), env, found);
+    let mut global = global::global(keys.global.as_ref(), env, found);
+    global.type_by_original_name = settings.type_by_original_name;
     let mut names: Vec<Spanned<String>> = Vec::new();
     for node in &keys.scrape_configs {
         let Some((job, name)) = job::job(node, &global, found) else { continue };

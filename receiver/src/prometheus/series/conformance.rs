@@ -67,6 +67,7 @@ pub(crate) fn rules(job: &JobSettings) -> SampleRules {
         honor_timestamps: job.honor_timestamps,
         track_timestamps_staleness: job.track_timestamps_staleness,
         trim_metric_suffixes: false,
+        type_by_original_name: false,
         extra_scrape_metrics: job.extra_scrape_metrics,
         limits: job.limits,
         validation: job.validation,

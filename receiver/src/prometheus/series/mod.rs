@@ -60,6 +60,8 @@ pub(crate) struct SampleRules {
     pub(crate) track_timestamps_staleness: bool,
     /// `trim_metric_suffixes`
     pub(crate) trim_metric_suffixes: bool,
+    /// `type_by_original_name`
+    pub(crate) type_by_original_name: bool,
     /// `extra_scrape_metrics`
     pub(crate) extra_scrape_metrics: bool,
     /// Limits that fail a scrape.

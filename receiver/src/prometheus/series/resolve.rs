@@ -27,12 +27,13 @@ impl SeriesCache {
         let mut labels = read_labels(raw, read_as);
         self.add_target_labels(&mut labels);
         let repeated = labels.finish();
+        let original = self.rules.type_by_original_name.then(|| labels.value(METRIC_NAME).to_owned());
         if !apply_rules(&self.rules.metric_relabel, &mut labels) || labels.is_empty() {
             return Ok(Role::Dropped);
         }
         self.check_labels(&labels)?;
         repeated.map_err(|_| ScrapeError::DuplicateLabels { series: String::from_utf8_lossy(raw).into_owned() })?;
-        self.role_of(labels)
+        self.role_of(labels, original.as_deref())
     }
 
     /// The group of a report series: the labels of the target.
@@ -115,7 +116,8 @@ impl SeriesCache {
         drop(labels.finish());
     }
 
-    fn role_of(&mut self, mut labels: Labels<'_>) -> Result<Role, ScrapeError> {
+    /// `original` is the name before `metric_relabel_configs`, where it decides about the type.
+    fn role_of(&mut self, mut labels: Labels<'_>, original: Option<&str>) -> Result<Role, ScrapeError> {
         self.add_external_labels(&mut labels);
         let labels = &labels;
         let Some(name) = labels.get(METRIC_NAME) else { return Err(ScrapeError::NoMetricName) };
@@ -125,7 +127,11 @@ impl SeriesCache {
             return Ok(Role::TargetInfo { resource, attrs: self.tables.attrs(info) });
         }
         let report = super::report::known(name);
-        let classified = self.families.classify(name, |family| self.columns.is_used(family));
+        let is_used = |family| self.columns.is_used(family);
+        let classified = match original {
+            Some(original) if original != name => self.families.classify_renamed(original, name, is_used),
+            _ => self.families.classify(name, is_used),
+        };
         let family = classified.id;
         let (kind, part) = match report {
             Some(_) => (MetricType::Gauge, Part::Value),

@@ -297,6 +297,27 @@ fn suffixes_are_trimmed_when_asked() {
 }
 
 #[test]
+fn a_renamed_series_has_a_type_when_asked() {
+    let page = "# TYPE c counter\nc 3\n# TYPE s summary\ns_sum 4\ns_count 2\n";
+    let rename = json!({"metric_relabel_configs": [
+        {"source_labels": ["__name__"], "regex": "(.)(.*)", "target_label": "__name__", "replacement": "new_$1$2"}]});
+    let types = |asked: bool| {
+        let mut scrapes = Scrapes::new(&rename, |rules| rules.type_by_original_name = asked);
+        scrapes.time_ms += 1000;
+        scrapes.cache.take(Some((page.as_bytes(), Format::Prometheus)), scrapes.time_ms, scrapes.time_ms).unwrap();
+        let batch = scrapes.cache.finish(Report::default());
+        let tables = &batch.tables;
+        let mut types: Vec<String> =
+            tables.metrics.iter().map(|m| format!("{} {:?}", tables.str(m.name), m.kind)).collect();
+        types.retain(|line| line.starts_with("new_"));
+        types.sort();
+        types
+    };
+    assert_eq!(types(true), ["new_c Sum", "new_s Summary"]);
+    assert_eq!(types(false), ["new_c Gauge", "new_s_count Gauge", "new_s_sum Gauge"]);
+}
+
+#[test]
 fn churn_does_not_grow_the_cache_and_rebuilding_changes_no_answer() {
     let mut scrapes = Scrapes::new(&json!({}), |_| {});
     let page = |round: usize| -> String {
