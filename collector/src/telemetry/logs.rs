@@ -186,33 +186,40 @@ fn short(file: &str) -> &str {
 #[derive(Default)]
 struct Fields {
     message: String,
-    fields: Map<String, Value>,
+    /// In the order in which the code names them.
+    fields: Vec<(String, Value)>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: Value) {
+        self.fields.push((field_name(field.name()), value));
+    }
 }
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
-            name => drop(self.fields.insert(field_name(name), value.into())),
+            _ => self.add(field, value.into()),
         }
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.fields.insert(field_name(field.name()), value.into());
+        self.add(field, value.into());
     }
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.fields.insert(field_name(field.name()), value.into());
+        self.add(field, value.into());
     }
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.fields.insert(field_name(field.name()), value.into());
+        self.add(field, value.into());
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.fields.insert(field_name(field.name()), value.into());
+        self.add(field, value.into());
     }
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         let text = format!("{value:?}");
         match field.name() {
             "message" => self.message = text,
-            name => drop(self.fields.insert(field_name(name), text.into())),
+            _ => self.add(field, text.into()),
         }
     }
 }
@@ -234,21 +241,26 @@ fn render(settings: &Settings, now: SystemTime, level: Level, caller: &str, fiel
         Level::INFO => "info",
         _ => "debug",
     };
-    let mut object = Map::new();
+    // A list, because the order of the keys is the Collector's.
+    let mut object: Vec<(String, Value)> = Vec::new();
     let mut line = String::new();
     if settings.encoding == Encoding::Json {
-        object.insert("level".into(), level.into());
-        object.insert("ts".into(), timestamp(now).into());
+        object.push(("level".into(), level.into()));
+        object.push(("ts".into(), timestamp(now).into()));
         if !settings.disable_caller {
-            object.insert("caller".into(), caller.into());
+            object.push(("caller".into(), caller.into()));
         }
-        object.insert("msg".into(), fields.message.clone().into());
+        object.push(("msg".into(), fields.message.clone().into()));
     }
     if !settings.resource.is_empty() {
-        object.insert("resource".into(), Value::Object(settings.resource.clone()));
+        object.push(("resource".into(), Value::Object(settings.resource.clone())));
     }
     object.extend(settings.initial_fields.clone());
-    object.extend(fields.fields);
+    for (name, value) in fields.fields {
+        // A key twice is no JSON for many readers.
+        object.retain(|(other, _)| *other != name);
+        object.push((name, value));
+    }
     if settings.encoding == Encoding::Console {
         let caller_column = if settings.disable_caller { String::new() } else { format!("{caller}\t") };
         write!(line, "{}\t{level}\t{caller_column}{}", timestamp(now), fields.message).expect("writing to a string");
@@ -257,7 +269,11 @@ fn render(settings: &Settings, now: SystemTime, level: Level, caller: &str, fiel
         }
     }
     if !object.is_empty() {
-        line.push_str(&Value::Object(object).to_string());
+        for (n, (name, value)) in object.into_iter().enumerate() {
+            let separator = if n == 0 { '{' } else { ',' };
+            write!(line, "{separator}{}:{value}", Value::String(name)).expect("writing to a string");
+        }
+        line.push('}');
     }
     line.push('\n');
     line
@@ -315,10 +331,15 @@ mod tests {
         let console = render(&settings, at(0), Level::INFO, "a/b.rs:1", fields());
         assert_eq!(console, "1970-01-01T00:00:00.000Z\tinfo\ta/b.rs:1\tStarting\t{\"endpoint\":\"localhost:4317\"}\n");
         settings.encoding = Encoding::Json;
-        let json: Value = serde_json::from_str(&render(&settings, at(0), Level::WARN, "x", fields())).unwrap();
-        assert_eq!(json["level"], "warn");
-        assert_eq!(json["msg"], "Starting");
-        assert_eq!(json["endpoint"], "localhost:4317");
+        settings.resource.insert("service.name".to_owned(), "a".into());
+        settings.initial_fields.insert("team".to_owned(), "\"b\"".into());
+        let json = render(&settings, at(0), Level::WARN, "x", fields());
+        assert_eq!(
+            json,
+            "{\"level\":\"warn\",\"ts\":\"1970-01-01T00:00:00.000Z\",\"caller\":\"x\",\"msg\":\"Starting\",\
+             \"resource\":{\"service.name\":\"a\"},\"team\":\"\\\"b\\\"\",\"endpoint\":\"localhost:4317\"}\n"
+        );
+        serde_json::from_str::<Value>(&json).unwrap();
     }
 
     #[test]
