@@ -59,9 +59,12 @@ impl Peers {
             (false, false) => &["h2", "http/1.1"],
             (false, true) => &["http/1.1"],
         };
-        let tls = match transport.url.scheme() {
-            "https" => Some(transport.tls.client_config(alpn)?),
-            _ => None,
+        let tls = match (transport.url.scheme(), transport.grpc) {
+            ("https", _) => Some(transport.tls.client_config(alpn)?),
+            // Otherwise each client would read the system's authorities, to use them never.
+            (_, true) => Some(trusting_nobody()?),
+            // There may be a redirection to `https`.
+            (_, false) => None,
         };
         let spread = transport.spread && target.is_name() && !transport.behind_proxy;
         let permits = transport.max_requests.map(Semaphore::new);
@@ -162,6 +165,13 @@ impl Peers {
     fn turns(&self) -> std::sync::MutexGuard<'_, Turns> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn trusting_nobody() -> Result<rustls::ClientConfig, String> {
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|e| format!("cannot make a client: {e}"))?;
+    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
 #[cfg(test)]
