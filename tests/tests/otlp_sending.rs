@@ -119,13 +119,25 @@ async fn refusals_are_retried_or_not_as_the_collector_does() {
 }
 
 #[tokio::test]
-async fn retry_after_is_honoured() {
-    let run = run(&otlp::HTTP_FACTORY, &format!("endpoint: URL\n{FAST}")).await;
-    run.sink.next_reply(Reply::Refuse { status: 429, code: tonic::Code::Unavailable, retry_after: Some(1) });
-    let started = Instant::now();
-    run.node.export(batch()).await.unwrap();
-    run.delivered(1).await;
-    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
+async fn the_servers_wish_to_wait_is_honoured() {
+    for (factory, endpoint) in
+        [(&otlp::FACTORY, "endpoint: ADDRESS\ntls: {insecure: true}"), (&otlp::HTTP_FACTORY, "endpoint: URL")]
+    {
+        let run = run(factory, &format!("{endpoint}\n{FAST}")).await;
+        // Over gRPC this code is retried only with such a wish.
+        let refuse = |retry_after| Reply::Refuse { status: 429, code: tonic::Code::ResourceExhausted, retry_after };
+        run.sink.next_reply(refuse(Some(1)));
+        let started = Instant::now();
+        run.node.export(batch()).await.unwrap();
+        run.delivered(1).await;
+        assert!(started.elapsed() >= Duration::from_secs(1), "{}: {:?}", factory.kind, started.elapsed());
+        if factory.kind == "otlp" {
+            run.sink.next_reply(refuse(None));
+            run.node.export(batch()).await.unwrap();
+            let dropped = || (run.count("otelcol_ecs_dropped_metric_points") == 2).then_some(());
+            wait_until("the refused request to be dropped", Duration::from_secs(20), dropped).await;
+        }
+    }
 }
 
 #[tokio::test]

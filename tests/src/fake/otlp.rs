@@ -128,13 +128,13 @@ pub enum Reply {
         /// Why.
         message: String,
     },
-    /// Refuses: an HTTP status or gRPC code, with a delay hint in seconds if any (HTTP only).
+    /// Refuses: an HTTP status or gRPC code, with a delay hint in seconds if any.
     Refuse {
         /// Over HTTP.
         status: u16,
         /// Over gRPC.
         code: tonic::Code,
-        /// `Retry-After`.
+        /// `Retry-After` over HTTP, `RetryInfo` over gRPC.
         retry_after: Option<u32>,
     },
     /// Takes it after a delay.
@@ -374,10 +374,25 @@ impl tonic::server::UnaryService<ExportMetricsServiceRequest> for Export {
             let received = Received { request, headers, path, authority };
             match decide(&state, received).await {
                 Ok(taken) => Ok(tonic::Response::new(taken)),
-                Err((_, code, _)) => Err(Status::new(code, "refused on purpose")),
+                Err((_, code, None)) => Err(Status::new(code, "refused on purpose")),
+                Err((_, code, Some(seconds))) => {
+                    Err(Status::with_details(code, "refused on purpose", retry_info(code, seconds)))
+                }
             }
         })
     }
+}
+
+/// A `google.rpc.Status` with a `RetryInfo`, as it stands in `grpc-status-details-bin`.
+fn retry_info(code: tonic::Code, seconds: u32) -> Bytes {
+    let field = |number: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).expect("short messages only");
+        [&[number << 3 | 2, length], content].concat()
+    };
+    let mut delay = vec![1 << 3];
+    prost::encoding::encode_varint(seconds.into(), &mut delay);
+    let any = [field(1, b"type.googleapis.com/google.rpc.RetryInfo"), field(2, &field(1, &delay))].concat();
+    [&[1 << 3, code as u8][..], &field(3, &any)].concat().into()
 }
 
 /// Protobuf messages over gRPC.
