@@ -13,13 +13,13 @@ const CLUSTER: &str = "demo";
 /// Tasks that nobody wants, so that lists have pages.
 const OTHERS: usize = 250;
 
-pub type Check = fn(&Run);
+pub(crate) type Check = fn(&Run);
 
 fn seen(number: u32, title: &'static str, check: Check) -> Vector<Check> {
     Vector::new(number, title, check)
 }
 
-pub fn vectors() -> Vec<Vector<Check>> {
+pub(crate) fn vectors() -> Vec<Vector<Check>> {
     vec![
         seen(32, "tasks are asked about in batches", batches),
         seen(35, "Redis by docker label: stream and fields", redis),
@@ -31,7 +31,7 @@ pub fn vectors() -> Vec<Vector<Check>> {
 }
 
 /// What the run brought.
-pub struct Run {
+pub(crate) struct Run {
     events: Vec<LogEvent>,
     groups: Vec<String>,
     /// Task ids of each `DescribeTasks` call of the first rounds.
@@ -46,7 +46,7 @@ fn started<'a>(id: &'a str, definition: &'a str, name: &'a str, service: &'a str
     Start { cluster: CLUSTER, id, definition, container: name, service: Some((service, service)), place }
 }
 
-pub async fn run() -> Run {
+pub(crate) async fn run() -> Run {
     let mut world = World { metadata: Some(fargate_task(CLUSTER, "agent")), ..World::default() };
     let port = Port { container: 9121, host: 9121 };
     let mut redis = container("redis-exporter-0", port);

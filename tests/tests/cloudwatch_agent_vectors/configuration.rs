@@ -14,7 +14,7 @@ const EVERYTHING: &str = include_str!("../../golden/cloudwatch_agent/every-key.j
 const NOTHING: &str = "[{metric_name_selectors: [$^]}]";
 const PORTS_RULE: &str = r"sd_metrics_ports does not follow pattern: ^[1-9][0-9]{0,4}(;[\s]*[1-9][0-9]{0,4})*$";
 
-pub fn vectors() -> Vec<Vector<fn()>> {
+pub(crate) fn vectors() -> Vec<Vector<fn()>> {
     vec![
         vector(1, "the sample with every key", every_key),
         vector(2, "a declaration without dimensions, matcher or separator", defaults_of_declarations),

@@ -7,7 +7,7 @@ use super::support::{ecs, host, prometheus};
 use super::worlds::*;
 use super::{Vector, vector};
 
-pub fn vectors() -> Vec<Vector<fn()>> {
+pub(crate) fn vectors() -> Vec<Vector<fn()>> {
     vec![
         vector(19, "F by docker labels", f_by_docker_labels),
         vector(20, "F with a short task ARN", f_with_a_short_arn),

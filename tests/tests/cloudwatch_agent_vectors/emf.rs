@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 use super::support::{ecs, prometheus};
 
 /// Time of the points, Unix milliseconds.
-pub const T0_MS: i64 = 1_700_000_000_000;
+pub(crate) const T0_MS: i64 = 1_700_000_000_000;
 
 /// Labels of a point.
-pub type Labels<'a> = &'a [(&'a str, &'a str)];
+pub(crate) type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// An event that was written.
-pub struct Event {
-    pub group: String,
-    pub stream: String,
-    pub text: String,
+pub(crate) struct Event {
+    pub(crate) group: String,
+    pub(crate) stream: String,
+    pub(crate) text: String,
 }
 
 impl Event {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
 
     /// The elements of `CloudWatchMetrics` as `names: dimension sets`.
-    pub fn elements(&self) -> Vec<String> {
+    pub(crate) fn elements(&self) -> Vec<String> {
         let document = self.json();
         let elements = document["CloudWatchMetrics"].as_array().cloned().unwrap_or_default();
         let texts = |node: &Value| {
@@ -45,7 +45,7 @@ impl Event {
 }
 
 /// An exporter.
-pub struct Emf {
+pub(crate) struct Emf {
     translator: Translator,
     resource: Vec<(String, String)>,
 }
@@ -66,20 +66,20 @@ impl EventSink for Collected {
 impl Emf {
     /// The exporter of an agent JSON whose `prometheus` section has these keys.
     #[track_caller]
-    pub fn of(keys: &str) -> Emf {
+    pub(crate) fn of(keys: &str) -> Emf {
         let tree = prometheus(keys, &ecs()).good();
         Emf::of_section(&serde_yaml::to_string(&tree["exporters"]["awsemf"]).unwrap())
     }
 
     /// The exporter of an agent JSON with these declarations.
     #[track_caller]
-    pub fn declared(declarations: &str) -> Emf {
+    pub(crate) fn declared(declarations: &str) -> Emf {
         Emf::of(&format!("\"emf_processor\":{{\"metric_declaration\":[{declarations}]}}"))
     }
 
     /// The exporter of an `awsemf` section.
     #[track_caller]
-    pub fn of_section(yaml: &str) -> Emf {
+    pub(crate) fn of_section(yaml: &str) -> Emf {
         let (config, found) = config::decode_str::<AwsEmfConfig>(yaml);
         assert!(found.is_empty(), "{found:?}");
         let (settings, found) = config.unwrap().check(&BuildContext::for_test("awsemf"));
@@ -90,13 +90,13 @@ impl Emf {
     }
 
     /// With these attributes of the scraped target.
-    pub fn resource(mut self, resource: Labels<'_>) -> Emf {
+    pub(crate) fn resource(mut self, resource: Labels<'_>) -> Emf {
         self.resource = owned(resource);
         self
     }
 
     /// What becomes of metrics (see [`gauge`] and [`counter`]).
-    pub fn send(&mut self, metrics: Vec<Value>) -> Vec<Event> {
+    pub(crate) fn send(&mut self, metrics: Vec<Value>) -> Vec<Event> {
         let resource: Vec<(&str, &str)> = self.resource.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let request = json!({"resourceMetrics": [{"resource": {"attributes": attributes(&resource)},
             "scopeMetrics": [{"scope": {"name": "prometheusreceiver"}, "metrics": metrics}]}]});
@@ -120,7 +120,7 @@ fn metric(name: &str, kind: &str) -> Value {
 }
 
 /// A scraped gauge with one point.
-pub fn gauge(name: &str, labels: Labels<'_>, value: f64) -> Value {
+pub(crate) fn gauge(name: &str, labels: Labels<'_>, value: f64) -> Value {
     let point =
         json!({"attributes": attributes(labels), "timeUnixNano": (T0_MS * 1_000_000).to_string(), "asDouble": value});
     let mut metric = metric(name, "gauge");
@@ -129,7 +129,7 @@ pub fn gauge(name: &str, labels: Labels<'_>, value: f64) -> Value {
 }
 
 /// A scraped counter with one point.
-pub fn counter(name: &str, labels: Labels<'_>, at_ms: i64, value: f64) -> Value {
+pub(crate) fn counter(name: &str, labels: Labels<'_>, at_ms: i64, value: f64) -> Value {
     let point =
         json!({"attributes": attributes(labels), "timeUnixNano": (at_ms * 1_000_000).to_string(), "asDouble": value});
     let mut metric = metric(name, "counter");
@@ -138,6 +138,6 @@ pub fn counter(name: &str, labels: Labels<'_>, at_ms: i64, value: f64) -> Value 
 }
 
 /// A declaration that takes every record, with these dimension sets and selectors as JSON lists.
-pub fn declaration(sets: &str, selectors: &str) -> String {
+pub(crate) fn declaration(sets: &str, selectors: &str) -> String {
     format!("{{\"source_labels\":[\"a\"],\"dimensions\":{sets},\"metric_selectors\":{selectors}}}")
 }

@@ -6,7 +6,7 @@ use super::emf::*;
 use super::support::{ecs, prometheus};
 use super::{Vector, vector};
 
-pub fn vectors() -> Vec<Vector<fn()>> {
+pub(crate) fn vectors() -> Vec<Vector<fn()>> {
     vec![
         vector(56, "labels are the key of a record, labels and name that of a series", keys),
         vector(57, "two counters of one label set share a record", records),
@@ -77,10 +77,10 @@ fn selects(members: &str, labels: Labels<'_>) -> bool {
 
 fn label_matchers() {
     let names = |names: &str, regex: &str| format!("\"source_labels\":{names},\"label_matcher\":\"{regex}\"");
-    let foo = [("label1", "foo")];
-    assert!(selects(&names("[\"label1\"]", "^fo+$"), &foo));
-    assert!(!selects(&names("[\"label1\"]", "^f+$"), &foo));
-    assert!(!selects(&names("[\"label2\"]", ".+"), &foo));
+    let one = [("label1", "foo")];
+    assert!(selects(&names("[\"label1\"]", "^fo+$"), &one));
+    assert!(!selects(&names("[\"label1\"]", "^f+$"), &one));
+    assert!(!selects(&names("[\"label2\"]", ".+"), &one));
     let three = [("label1", "foo"), ("label2", "bar"), ("label3", "car")];
     let order = "[\"label1\",\"label3\",\"label2\"]";
     assert!(selects(&names(order, "fo+;car;b.*$"), &three));

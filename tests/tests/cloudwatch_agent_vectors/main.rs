@@ -20,7 +20,7 @@ const VECTORS: u32 = 90;
 const DOCUMENT: &str = include_str!("../../../docs/from-cloudwatch-agent.md");
 
 /// A row: one vector and how it is checked. `C` is what the check needs.
-pub struct Vector<C> {
+pub(crate) struct Vector<C> {
     number: u32,
     title: &'static str,
     /// Words of the document's list of differences.
@@ -29,18 +29,18 @@ pub struct Vector<C> {
 }
 
 /// A vector that needs nothing but itself.
-pub fn vector(number: u32, title: &'static str, check: fn()) -> Vector<fn()> {
+pub(crate) fn vector(number: u32, title: &'static str, check: fn()) -> Vector<fn()> {
     Vector::new(number, title, check)
 }
 
 impl<C> Vector<C> {
     /// A vector that ours fulfils as it is.
-    pub fn new(number: u32, title: &'static str, check: C) -> Self {
+    pub(crate) fn new(number: u32, title: &'static str, check: C) -> Self {
         Vector { number, title, differs: None, check }
     }
 
     /// Ours differs on purpose, and the check is of what ours does.
-    pub fn differs(self, words: &'static str) -> Self {
+    pub(crate) fn differs(self, words: &'static str) -> Self {
         Vector { differs: Some(words), ..self }
     }
 
@@ -50,7 +50,7 @@ impl<C> Vector<C> {
 }
 
 /// Checks all rows and names every one that fails; what failed is above, as for any test.
-pub fn check_all<C>(vectors: Vec<Vector<C>>, check: impl Fn(&C)) {
+pub(crate) fn check_all<C>(vectors: Vec<Vector<C>>, check: impl Fn(&C)) {
     let failed: Vec<String> = vectors
         .iter()
         .filter(|vector| catch_unwind(AssertUnwindSafe(|| check(&vector.check))).is_err())

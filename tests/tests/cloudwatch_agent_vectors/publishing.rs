@@ -15,7 +15,7 @@ use super::{Vector, vector};
 
 const HOUR_MS: i64 = 3_600_000;
 
-pub fn vectors() -> Vec<Vector<fn()>> {
+pub(crate) fn vectors() -> Vec<Vector<fn()>> {
     vec![
         vector(82, "the size of an event", sizes)
             .differs("Events are never cut; requests use the API's limits (1 MiB)"),

@@ -17,13 +17,13 @@ const SCRAPES: u64 = 10;
 /// Longest time for them on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-pub type Check = fn(&Run);
+pub(crate) type Check = fn(&Run);
 
 fn seen(number: u32, title: &'static str, check: Check) -> Vector<Check> {
     Vector::new(number, title, check)
 }
 
-pub fn vectors() -> Vec<Vector<Check>> {
+pub(crate) fn vectors() -> Vec<Vector<Check>> {
     vec![
         seen(17, "cluster_name is on the events, the log group keeps the real cluster", cluster_name),
         seen(18, "both configurations from variables, with an emf section beside", from_variables),
@@ -52,7 +52,7 @@ pub fn vectors() -> Vec<Vector<Check>> {
 }
 
 /// What a run brought.
-pub struct Run {
+pub(crate) struct Run {
     events: Vec<(String, String, Value, String)>,
     log: String,
 }
@@ -134,7 +134,7 @@ prometheus_test_summary{{quantile=\"1\"}} 1
 ];
 
 /// Runs the agent until every target was scraped often enough, and stops it.
-pub async fn run() -> Run {
+pub(crate) async fn run() -> Run {
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let mut targets = Vec::new();
     let mut scrape = "global: {scrape_interval: 800ms, scrape_timeout: 800ms}\nscrape_configs:\n".to_owned();

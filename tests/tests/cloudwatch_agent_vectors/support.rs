@@ -4,34 +4,35 @@ use config::cloudwatch_agent::{EcsTask, Platform, translate};
 use serde_yaml::Value;
 
 /// A scrape configuration that any agent JSON of these tests may name.
-pub const SCRAPE: &str = "scrape_configs: [{job_name: j, file_sd_configs: [{files: [/tmp/cwagent_ecs_auto_sd.yaml]}]}]";
+pub(crate) const SCRAPE: &str =
+    "scrape_configs: [{job_name: j, file_sd_configs: [{files: [/tmp/cwagent_ecs_auto_sd.yaml]}]}]";
 
 /// What a configuration became.
-pub struct Translated {
+pub(crate) struct Translated {
     /// The collector's configuration; null when there is none.
-    pub tree: Value,
+    pub(crate) tree: Value,
     /// Every problem in a line.
-    pub problems: String,
+    pub(crate) problems: String,
 }
 
 /// A container of an ECS task in the cluster `real`.
-pub fn ecs() -> Platform {
+pub(crate) fn ecs() -> Platform {
     let task = EcsTask { cluster: "real".into(), region: "us-west-2".into() };
     Platform { container: true, task: Some(task), ..host() }
 }
 
 /// A container that is not on ECS.
-pub fn kubernetes() -> Platform {
+pub(crate) fn kubernetes() -> Platform {
     Platform { container: true, ..host() }
 }
 
 /// A host.
-pub fn host() -> Platform {
+pub(crate) fn host() -> Platform {
     Platform { host_name: Some("h".into()), ..Platform::default() }
 }
 
 /// Translates texts as one configuration; the variable `SCRAPE` holds the scrape configuration.
-pub fn translated(texts: &[&str], platform: &Platform) -> Translated {
+pub(crate) fn translated(texts: &[&str], platform: &Platform) -> Translated {
     let sources: Vec<_> = texts.iter().enumerate().map(|(i, text)| (format!("{i}.json"), (*text).to_owned())).collect();
     let vars: &[(&str, &str)] = &[("SCRAPE", SCRAPE)];
     let (text, found) = translate(&sources, platform, &vars);
@@ -40,12 +41,12 @@ pub fn translated(texts: &[&str], platform: &Platform) -> Translated {
 }
 
 /// Translates a `prometheus` section with these keys, and the scrape configuration above unless they name one.
-pub fn prometheus(keys: &str, platform: &Platform) -> Translated {
+pub(crate) fn prometheus(keys: &str, platform: &Platform) -> Translated {
     translated(&[&around(keys)], platform)
 }
 
 /// An agent JSON whose `prometheus` section has these keys.
-pub fn around(keys: &str) -> String {
+pub(crate) fn around(keys: &str) -> String {
     let path = "\"prometheus_config_path\":\"env:SCRAPE\"";
     let keys = match (keys.contains("prometheus_config_path"), keys.is_empty()) {
         (true, _) => keys.to_owned(),
@@ -58,20 +59,20 @@ pub fn around(keys: &str) -> String {
 impl Translated {
     /// The tree, when nothing is wrong.
     #[track_caller]
-    pub fn good(self) -> Value {
+    pub(crate) fn good(self) -> Value {
         assert!(!self.problems.contains("Error"), "{}", self.problems);
         self.tree
     }
 
     /// Checks that a problem is reported.
     #[track_caller]
-    pub fn says(&self, expected: &str) {
+    pub(crate) fn says(&self, expected: &str) {
         assert!(self.problems.contains(expected), "{expected:?} is missing in\n{}", self.problems);
     }
 }
 
 /// The value at `a.b.c`; null when there is none.
-pub fn at<'a>(tree: &'a Value, path: &str) -> &'a Value {
+pub(crate) fn at<'a>(tree: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(tree, |node, key| match key.parse::<usize>() {
         Ok(index) => &node[index],
         Err(_) => &node[key],
@@ -80,7 +81,7 @@ pub fn at<'a>(tree: &'a Value, path: &str) -> &'a Value {
 
 /// Checks values at paths, given as YAML.
 #[track_caller]
-pub fn assert_values(tree: &Value, expected: &[(&str, &str)]) {
+pub(crate) fn assert_values(tree: &Value, expected: &[(&str, &str)]) {
     for (path, yaml) in expected {
         let value: Value = serde_yaml::from_str(yaml).unwrap();
         assert_eq!(*at(tree, path), value, "{path}");
@@ -88,6 +89,6 @@ pub fn assert_values(tree: &Value, expected: &[(&str, &str)]) {
 }
 
 /// Runs to the end what has to wait.
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(future)
 }

@@ -19,7 +19,7 @@ const PORT_LABEL: &str = "FARGATE_PROMETHEUS_EXPORTER_PORT";
 
 /// The targets that an agent's `ecs_service_discovery` with these keys finds.
 #[track_caller]
-pub fn find(keys: &str, world: &World) -> Vec<Target> {
+pub(crate) fn find(keys: &str, world: &World) -> Vec<Target> {
     let tree = prometheus(&format!("\"ecs_service_discovery\":{{{keys}}}"), &ecs()).good();
     let section = serde_yaml::to_string(&tree["extensions"]["ecs_service_discovery"]).unwrap();
     let (node, found) = parse_yaml("translated.yaml", &section);
@@ -35,13 +35,13 @@ pub fn find(keys: &str, world: &World) -> Vec<Target> {
 }
 
 /// `ip:port/path` of each target, the agent's key for it.
-pub fn keys(targets: &[Target]) -> Vec<String> {
+pub(crate) fn keys(targets: &[Target]) -> Vec<String> {
     let path = |t: &Target| t.labels.get("__metrics_path__").map_or("/metrics", String::as_str).to_owned();
     targets.iter().map(|t| format!("{}{}", t.address, path(t))).collect()
 }
 
 /// Labels as `name=value`.
-pub fn labels(target: &Target) -> Vec<String> {
+pub(crate) fn labels(target: &Target) -> Vec<String> {
     target.labels.iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
@@ -50,7 +50,7 @@ fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// A container with mappings of container port to host port (0: none) and docker labels.
-pub fn container(name: &str, ports: &[(i32, i32)], docker_labels: &[(&str, &str)]) -> ContainerDefinition {
+pub(crate) fn container(name: &str, ports: &[(i32, i32)], docker_labels: &[(&str, &str)]) -> ContainerDefinition {
     let mapping = |&(port, host): &(i32, i32)| PortMapping {
         container_ports: port..=port,
         host_port: (host > 0).then_some(host),
@@ -68,12 +68,12 @@ fn running(name: &str, port: i32, host_port: i32) -> RunningContainer {
 }
 
 /// Full ARN of a task definition.
-pub fn definition_arn(family_and_revision: &str) -> String {
+pub(crate) fn definition_arn(family_and_revision: &str) -> String {
     format!("{ARN}:task-definition/{family_and_revision}")
 }
 
 /// An awsvpc task with its definition, which has no family; numbers count the addresses.
-pub fn add_task(world: &mut World, number: usize, definition: &str, containers: Vec<ContainerDefinition>) {
+pub(crate) fn add_task(world: &mut World, number: usize, definition: &str, containers: Vec<ContainerDefinition>) {
     let task = Task {
         arn: format!("{ARN}:task/ExampleCluster/{number}"),
         definition_arn: definition_arn(definition),
@@ -84,7 +84,7 @@ pub fn add_task(world: &mut World, number: usize, definition: &str, containers: 
 }
 
 /// A task and what its definition says.
-pub fn add(world: &mut World, task: Task, mode: &str, containers: Vec<ContainerDefinition>) {
+pub(crate) fn add(world: &mut World, task: Task, mode: &str, containers: Vec<ContainerDefinition>) {
     let revision = task.definition_arn.rsplit(':').next().and_then(|r| r.parse().ok());
     let definition = Definition { family: String::new(), revision, network_mode: NetworkMode::parse(mode), containers };
     world.definitions.insert(task.definition_arn.clone(), Lookup::Found(Arc::new(definition)));
@@ -92,12 +92,12 @@ pub fn add(world: &mut World, task: Task, mode: &str, containers: Vec<ContainerD
 }
 
 /// Ids of deployments and the services that they belong to.
-pub fn starters(ids: &[(&str, &str)]) -> Services {
+pub(crate) fn starters(ids: &[(&str, &str)]) -> Services {
     Services::Known(pairs(ids).into_iter().collect())
 }
 
 /// Fixture F: two Java containers on Fargate; neither family, group, starter nor launch type is known.
-pub fn on_fargate(task_arn_tail: &str) -> World {
+pub(crate) fn on_fargate(task_arn_tail: &str) -> World {
     let job = ("FARGATE_PROMETHEUS_JOB_NAME", "java-tomcat-fargate-awsvpc");
     let path = ("ECS_PROMETHEUS_METRICS_PATH", "/metrics");
     let containers = vec![
@@ -116,10 +116,10 @@ pub fn on_fargate(task_arn_tail: &str) -> World {
 }
 
 /// The discovery of fixture F by docker labels.
-pub const BY_LABEL: &str = "\"docker_label\":{\"sd_port_label\":\"FARGATE_PROMETHEUS_EXPORTER_PORT\",\"sd_job_name_label\":\"FARGATE_PROMETHEUS_JOB_NAME\"}";
+pub(crate) const BY_LABEL: &str = "\"docker_label\":{\"sd_port_label\":\"FARGATE_PROMETHEUS_EXPORTER_PORT\",\"sd_job_name_label\":\"FARGATE_PROMETHEUS_JOB_NAME\"}";
 
 /// Fixture E: two Java containers on an EC2 host with bound ports.
-pub fn on_ec2(mode: &str) -> World {
+pub(crate) fn on_ec2(mode: &str) -> World {
     let tomcat = "bugbash-tomcat-prometheus-workload-java-ec2-bridge-mapped-port";
     let jar = "bugbash-jar-prometheus-workload-java-ec2-bridge";
     let job = ("EC2_PROMETHEUS_JOB_NAME", "bugbash-tomcat-ec2-bridge-mapped-port");
@@ -151,19 +151,19 @@ pub fn on_ec2(mode: &str) -> World {
 }
 
 /// The discovery of fixture E by docker labels.
-pub const BY_EC2_LABEL: &str = "\"docker_label\":{\"sd_port_label\":\"EC2_PROMETHEUS_EXPORTER_PORT\",\"sd_job_name_label\":\"EC2_PROMETHEUS_JOB_NAME\"}";
+pub(crate) const BY_EC2_LABEL: &str = "\"docker_label\":{\"sd_port_label\":\"EC2_PROMETHEUS_EXPORTER_PORT\",\"sd_job_name_label\":\"EC2_PROMETHEUS_JOB_NAME\"}";
 
 /// A `task_definition_list` of one item.
-pub fn by_definition(pattern: &str, ports: &str, more: &str) -> String {
+pub(crate) fn by_definition(pattern: &str, ports: &str, more: &str) -> String {
     format!("\"task_definition_list\":[{}]", definition_item(pattern, ports, more))
 }
 
 /// An item of `task_definition_list`; `more` are further members with their comma.
-pub fn definition_item(pattern: &str, ports: &str, more: &str) -> String {
+pub(crate) fn definition_item(pattern: &str, ports: &str, more: &str) -> String {
     format!("{{\"sd_task_definition_arn_pattern\":\"{pattern}\",\"sd_metrics_ports\":\"{ports}\"{more}}}")
 }
 
 /// An item of `service_name_list_for_tasks`.
-pub fn service_item(pattern: &str, ports: &str, more: &str) -> String {
+pub(crate) fn service_item(pattern: &str, ports: &str, more: &str) -> String {
     format!("{{\"sd_service_name_pattern\":\"{pattern}\",\"sd_metrics_ports\":\"{ports}\"{more}}}")
 }
