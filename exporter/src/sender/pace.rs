@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Encoded bytes queued up to which nobody waits: enough for several full requests on their way at once.
-const QUEUED_BYTES: u64 = 8 << 20;
+/// Encoded bytes queued up to which nobody waits: two full requests on their way.
+const QUEUED_BYTES: u64 = 2 << 20;
 /// When no request was settled for this long, sending counts as failing.
 const PATIENCE: Duration = Duration::from_secs(2);
 
