@@ -102,6 +102,8 @@ pub(crate) struct Classified<'a> {
     pub(crate) about: Option<&'a About>,
     /// The family, or the name itself when it has none.
     pub(crate) id: FamilyId,
+    /// The name of the metric, of which a family of its own would make another metric.
+    pub(crate) name_id: FamilyId,
     /// Prometheus type.
     pub(crate) kind: MetricType,
     /// Name of the metric that this sample contributes to.
@@ -116,8 +118,8 @@ impl Families {
         self.generation
     }
 
-    /// A `#` line. `is_used` tells of which families this scrape has points already: what is said of these now holds
-    /// from the next scrape on, as in the reference, so that no metric is two things in one scrape.
+    /// A `#` line. `is_used` tells of which families and names this scrape has points already: what is said of these
+    /// now holds from the next scrape on, as in the reference, so that no metric is two things in one scrape.
     pub(crate) fn say(&mut self, name: &str, saying: Saying<'_>, scrape: u32, is_used: impl Fn(FamilyId) -> bool) {
         let Some(family) = self.by_name.get_mut(name) else {
             let family = self.add(name);
@@ -194,8 +196,15 @@ impl Families {
         let suffixed = SUFFIXES.iter().find_map(|suffix| Some((name.strip_suffix(suffix)?, *suffix)));
         let suffixed = suffixed.filter(|(base, _)| !base.is_empty());
         let own = self.ask(name);
-        if let Some((base, _)) = suffixed {
+        // The name of the metric if a counter takes this in.
+        let mut total = own;
+        if let Some((base, suffix)) = suffixed {
             self.ask(base);
+            if suffix == "_created"
+                && self.declared(base).is_some_and(|family| family.about.kind == MetricType::Counter)
+            {
+                total = self.ask(&format!("{base}_total"));
+            }
         }
         let is_alone = is_used(own) && self.declared(name).is_none();
         if is_alone {
@@ -209,7 +218,7 @@ impl Families {
                 MetricType::Summary => Part::Quantile,
                 _ => Part::Value,
             };
-            return Classified { about: Some(&family.about), id: family.id, kind, name: name.into(), part };
+            return Classified { about: Some(&family.about), id: own, name_id: own, kind, name: name.into(), part };
         }
         if let Some((base, suffix)) = suffixed
             && !is_alone
@@ -222,9 +231,17 @@ impl Families {
                 (MetricType::Counter, _) => name.into(),
                 _ => base.into(),
             };
-            return Classified { about: Some(&family.about), id: family.id, kind, name, part };
+            let name_id = if kind == MetricType::Counter { total } else { family.id };
+            return Classified { about: Some(&family.about), id: family.id, name_id, kind, name, part };
         }
-        Classified { about: None, id: own, kind: MetricType::Unknown, name: name.into(), part: Part::Value }
+        Classified {
+            about: None,
+            id: own,
+            name_id: own,
+            kind: MetricType::Unknown,
+            name: name.into(),
+            part: Part::Value,
+        }
     }
 
     /// As [`Families::classify`] for a sample whose name on the page was `original` and is `name` now: the family is the

@@ -24,14 +24,16 @@ pub(crate) struct Columns {
     begun: Vec<u32>,
     batch: u32,
     scattered: bool,
-    /// Per metric, its family.
-    families: Vec<FamilyId>,
+    /// Per metric, its family and its name.
+    families: Vec<[FamilyId; 2]>,
     /// Per family, the last batch that has points of it.
     used: Vec<u32>,
+    /// Per name, the last batch that has points of a metric of that name.
+    named: Vec<u32>,
 }
 
 /// No family: of the report series.
-const NO_FAMILY: FamilyId = FamilyId::MAX;
+const NO_FAMILY: [FamilyId; 2] = [FamilyId::MAX; 2];
 
 impl Columns {
     /// Removes all points.
@@ -65,25 +67,31 @@ impl Columns {
         self.families = families;
     }
 
-    /// Says which family a metric belongs to.
-    pub(crate) fn set_family(&mut self, metric: u32, family: FamilyId) {
-        let (at, family_at) = (metric as usize, family as usize);
+    /// Says which family and name a metric has.
+    pub(crate) fn set_family(&mut self, metric: u32, family: FamilyId, name: FamilyId) {
+        let (at, last) = (metric as usize, family.max(name) as usize);
         if at >= self.families.len() {
             self.families.resize(at + 1, NO_FAMILY);
         }
-        self.families[at] = family;
-        if family_at >= self.used.len() {
-            self.used.resize(family_at + 1, 0);
+        self.families[at] = [family, name];
+        if last >= self.used.len() {
+            self.used.resize(last + 1, 0);
+            self.named.resize(last + 1, 0);
         }
     }
 
     /// Notes that this batch has points of the metric's family.
     #[inline]
     pub(crate) fn use_family(&mut self, metric: u32) {
-        let family = self.families.get(metric as usize).copied().unwrap_or(NO_FAMILY);
-        if let Some(used) = self.used.get_mut(family as usize) {
-            *used = self.batch;
+        let [family, name] = self.families.get(metric as usize).copied().unwrap_or(NO_FAMILY);
+        if let (Some(used), Some(named)) = (self.used.get_mut(family as usize), self.named.get_mut(name as usize)) {
+            (*used, *named) = (self.batch, self.batch);
         }
+    }
+
+    /// Whether this batch has points of the family or of a metric of that name.
+    pub(crate) fn is_named(&self, name: FamilyId) -> bool {
+        self.is_used(name) || self.named.get(name as usize).is_some_and(|batch| *batch == self.batch)
     }
 
     /// Whether this batch has points of the family.

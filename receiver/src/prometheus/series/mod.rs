@@ -302,7 +302,7 @@ impl SeriesCache {
     }
 
     fn say(&mut self, name: &str, saying: Saying<'_>) {
-        self.families.say(name, saying, self.scrape, |family| self.columns.is_used(family));
+        self.families.say(name, saying, self.scrape, |name| self.columns.is_named(name));
     }
 
     fn sample(&mut self, page: &PageSample<'_>) -> Result<(), ScrapeError> {

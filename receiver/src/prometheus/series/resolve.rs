@@ -132,7 +132,7 @@ impl SeriesCache {
             Some(original) if original != name => self.families.classify_renamed(original, name, is_used),
             _ => self.families.classify(name, is_used),
         };
-        let family = classified.id;
+        let (family, named) = (classified.id, classified.name_id);
         let (kind, part) = match report {
             Some(_) => (MetricType::Gauge, Part::Value),
             None => (classified.kind, classified.part),
@@ -151,7 +151,7 @@ impl SeriesCache {
         let scope = self.scope(resource, scope_key, labels);
         let text = MetricText { name: &emitted, description: &description, unit: &unit, kind };
         let metric = self.tables.metric(scope, &text);
-        self.columns.set_family(metric, family);
+        self.columns.set_family(metric, family, named);
         Ok(match kind {
             MetricType::Histogram => self.distribution_role(DistributionKind::Histogram, metric, part, labels),
             MetricType::Summary => self.distribution_role(DistributionKind::Summary, metric, part, labels),

@@ -246,6 +246,18 @@ fn names_that_began_on_their_own_stay_so_for_the_page() {
 }
 
 #[test]
+fn a_family_for_the_name_of_a_metric_in_use_comes_with_the_next_page() {
+    for created in ["", "a_created 1\n"] {
+        let mut scrapes = Scrapes::new(&json!({}), |_| {});
+        scrapes.text("# TYPE a counter\n# HELP a text\na_total{x=\"1\"} 9\n");
+        let batch = scrapes.batch(&format!("{created}a_total 8\n{created}# TYPE a_total counter\n"));
+        let is_it = |metric: &&proto::Metric| batch.tables.str(metric.name) == "a_total";
+        assert_eq!(batch.tables.metrics.iter().filter(is_it).count(), 1);
+        assert_eq!(lines(&batch).len(), 2, "one that lives and one that ends");
+    }
+}
+
+#[test]
 fn every_sample_brings_its_exemplar_even_one_too_many() {
     let exemplars = |page: &str| {
         let mut scrapes = Scrapes::new(&json!({}), |_| {});
