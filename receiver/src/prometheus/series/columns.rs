@@ -67,6 +67,11 @@ impl Columns {
         self.families = families;
     }
 
+    /// Whether it was said which family a metric has.
+    pub(crate) fn has_family(&self, metric: u32) -> bool {
+        self.families.get(metric as usize).is_some_and(|families| *families != NO_FAMILY)
+    }
+
     /// Says which family and name a metric has.
     pub(crate) fn set_family(&mut self, metric: u32, family: FamilyId, name: FamilyId) {
         let (at, last) = (metric as usize, family.max(name) as usize);

@@ -151,7 +151,9 @@ impl SeriesCache {
         let scope = self.scope(resource, scope_key, labels);
         let text = MetricText { name: &emitted, description: &description, unit: &unit, kind };
         let metric = self.tables.metric(scope, &text);
-        self.columns.set_family(metric, family, named);
+        if part != Part::Created || !self.columns.has_family(metric) {
+            self.columns.set_family(metric, family, named);
+        }
         Ok(match kind {
             MetricType::Histogram => self.distribution_role(DistributionKind::Histogram, metric, part, labels),
             MetricType::Summary => self.distribution_role(DistributionKind::Summary, metric, part, labels),
