@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tests::agent::{AgentBuilder, PATIENCE};
+use tests::fake::LogEvent;
 use tests::fake::cloudwatch::extract;
 use tests::guide::{CLUSTER, Guide, LOG_GROUP, NAMESPACE, STEADY_REQUESTS, Traffic};
 use tests::{Agent, wait_until};
@@ -113,9 +114,43 @@ async fn the_guides_configs_give_the_guides_event_on_ec2_and_fargate() {
     assert_eq!(guide.bystander.target.scrapes(), 0);
 }
 
+/// Destination and document of every event after this number, without times and without the gauge that moves.
+fn shapes(guide: &Guide, after: u64) -> BTreeSet<String> {
+    let shape = |event: &LogEvent| {
+        let mut document = event.json();
+        for moving in ["Timestamp", "go_goroutines"] {
+            if let Some(value) = document.get_mut(moving) {
+                *value = Value::Null;
+            }
+        }
+        format!("{} {} {document}", event.group, event.stream)
+    };
+    guide.aws.events_after(after).iter().map(shape).collect()
+}
+
+/// Runs an agent until every task gave two events, and stops it.
+async fn run_to_all_tasks(agent: AgentBuilder, guide: &Guide) -> BTreeSet<String> {
+    let before = guide.aws.accepted_events();
+    let mut agent = agent.start().await;
+    wait_until("two events of each task", PATIENCE, || {
+        let events: Vec<Value> = guide.aws.events_after(before).iter().map(LogEvent::json).collect();
+        let of =
+            |task: &str| events.iter().filter(|e| e["TaskId"] == *task && e["path"] == "/popular/category").count();
+        ["ec2-1", "ec2-2", "fargate-1", "fargate-2"].into_iter().all(|task| of(task) >= 2).then_some(())
+    })
+    .await;
+    assert!(agent.stop().await.success());
+    shapes(guide, before)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_printed_translation_behaves_the_same() {
     let guide = Guide::start(Traffic::Steady).await;
+    let agent = in_the_task(Agent::with_args([""; 0]), &guide).own_metrics();
+    let dir = agent.dir().display().to_string();
+    let of_json = run_to_all_tasks(agent.env("CW_CONFIG_CONTENT", &fast_json(&dir)), &guide).await;
+    assert!(of_json.len() >= 4 * 4, "three paths and a gauge of four tasks: {of_json:#?}");
+
     let agent = Agent::with_args(["translate", "cwagent.json"]);
     let dir = agent.dir().display().to_string();
     let output = in_the_task(agent.file("cwagent.json", &fast_json(&dir)), &guide).run().await;
@@ -126,10 +161,8 @@ async fn the_printed_translation_behaves_the_same() {
     {
         assert!(yaml.contains(line), "{line:?} is missing in\n{yaml}");
     }
-    let agent = Agent::with_config(&yaml).aws_task(&guide.aws).start().await;
-    wait_for_all_tasks(&guide).await;
+    assert_eq!(run_to_all_tasks(Agent::with_config(&yaml).aws_task(&guide.aws), &guide).await, of_json);
     popular(&guide).iter().for_each(|event| assert_is_the_guides(event, &guide));
-    drop(agent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
