@@ -4,7 +4,9 @@ use crate::prometheus::labels::{Labels, ValidationScheme};
 use crate::prometheus::relabel::{RelabelConfig, apply_rules, compile_rules};
 
 /// Number, rules as a YAML list, labels, and what is left of them; `dropped` for nothing.
-pub(super) const ROWS: &[(&str, &str, &[(&str, &str)], &str)] = &[
+type RuleRow = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str);
+
+pub(super) const ROWS: &[RuleRow] = &[
     (
         "1",
         "[{source_labels: [foo], regex: f(.*), target_label: d, replacement: 'ch${1}-ch${1}'}]",
