@@ -166,6 +166,25 @@ async fn the_printed_translation_behaves_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn discovery_goes_through_the_proxy_of_the_environment() {
+    let guide = Guide::start(Traffic::Steady).await;
+    let agent = in_the_task(Agent::with_args([""; 0]), &guide).own_metrics();
+    let dir = agent.dir().display().to_string();
+    // Nobody knows this name; the scripted AWS is the proxy, and reachable without one for all else.
+    let agent = agent
+        .env("AWS_ENDPOINT_URL_ECS", "http://ecs.us-west-2.invalid")
+        .env("HTTP_PROXY", &guide.aws.url())
+        .env("NO_PROXY", "127.0.0.1")
+        .env("CW_CONFIG_CONTENT", &fast_json(&dir))
+        .start()
+        .await;
+    wait_for_all_tasks(&guide).await;
+    let calls = guide.aws.calls_of("ListTasks");
+    assert!(calls.iter().all(|call| call.headers["host"] == "ecs.us-west-2.invalid"));
+    drop(agent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_json_as_printed_lacks_a_comma() {
     let guide = Guide::start(Traffic::Steady).await;
     for args in [["validate", "--config=cwagent.json"], ["translate", "cwagent.json"]] {
