@@ -277,6 +277,12 @@ async fn without_a_queue_the_caller_learns_the_result() {
     assert_eq!(run.sender.counts().sent, 5);
     let run = start(script(std::iter::repeat_n(retry(), 100)), off).await;
     assert!(run.sender.export(batch(5)).await.unwrap_err().is_retryable());
+    // What the destination asked for is told to the caller, whose clients may be told in turn.
+    let after = Some(Duration::from_secs(7));
+    let busy = Step::Answer(Outcome::Retry { after, error: "busy".into() });
+    let one_attempt = |s: &mut SenderSettings| (s.queue.enabled, s.retry.enabled) = (false, false);
+    let run = start(script([busy]), one_attempt).await;
+    assert_eq!(run.sender.export(batch(5)).await.unwrap_err().kind, proto::RefusalKind::Retry(after));
 }
 
 #[tokio::test(start_paused = true)]

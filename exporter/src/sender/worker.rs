@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use proto::Refusal;
+use proto::{Refusal, RefusalKind};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -35,11 +35,12 @@ pub(crate) struct Ticket {
 /// How a request ended.
 enum End {
     Delivered(Rejections),
-    /// Given up, with the reason for the counter, the text for people, and whether another try of the batch may help.
+    /// Given up, with the reason for the counter, the text for people, and whether another try of the batch may help
+    /// (and when, if the destination said so).
     Lost {
         reason: Cow<'static, str>,
         error: String,
-        retryable: bool,
+        kind: RefusalKind,
     },
 }
 
@@ -54,7 +55,7 @@ pub(crate) async fn work<E: Exporter>(inner: Arc<Inner<E>>) {
             Err(_) => End::Lost {
                 reason: "panic".into(),
                 error: "the exporter panicked; this is a bug, please report it".to_owned(),
-                retryable: false,
+                kind: RefusalKind::Permanent,
             },
         };
         inner.settle(item, end);
@@ -75,7 +76,8 @@ impl<E: Exporter> Inner<E> {
             let (after, error) = match outcome {
                 Outcome::Delivered { rejected } => return End::Delivered(rejected),
                 Outcome::Permanent { reason, error } => {
-                    return End::Lost { reason, error: format!("not retryable error: {error}"), retryable: false };
+                    let error = format!("not retryable error: {error}");
+                    return End::Lost { reason, error, kind: RefusalKind::Permanent };
                 }
                 Outcome::Retry { after, error } => (after, error),
             };
@@ -84,7 +86,7 @@ impl<E: Exporter> Inner<E> {
                     true => ("retries_exhausted", format!("no more retries left: {error}")),
                     false => ("retry_disabled", format!("{error}; {RETRY_HINT}")),
                 };
-                return End::Lost { reason: reason.into(), error, retryable: true };
+                return End::Lost { reason: reason.into(), error, kind: RefusalKind::Retry(after) };
             };
             if let Some(deadline) = self.drain_deadline() {
                 wait = wait.min(DRAIN_WAIT.max(after.unwrap_or_default()));
@@ -122,14 +124,13 @@ impl<E: Exporter> Inner<E> {
                 self.ledger.delivered(points, &rejected);
                 item.ticket.delivered_some.store(true, Relaxed);
             }
-            End::Lost { reason, error, retryable } => {
+            End::Lost { reason, error, kind } => {
                 tracing::error!(
                     exporter = %self.id, %error, dropped_items = points, reason = &*reason,
                     "Exporting failed. Dropping data."
                 );
                 self.ledger.lost(points, reason);
-                let refusal = if retryable { Refusal::retry(error) } else { Refusal::permanent(error) };
-                item.ticket.fail(refusal);
+                item.ticket.fail(Refusal { kind, reason: error.into() });
             }
         }
     }
@@ -143,7 +144,8 @@ impl<E: Exporter> Inner<E> {
 }
 
 fn lost_at_shutdown(error: &str) -> End {
-    End::Lost { reason: "shutdown".into(), error: format!("interrupted due to shutdown: {error}"), retryable: true }
+    let error = format!("interrupted due to shutdown: {error}");
+    End::Lost { reason: "shutdown".into(), error, kind: RefusalKind::Retry(None) }
 }
 
 const RETRY_HINT: &str = "try enabling retry_on_failure to retry on retryable errors";

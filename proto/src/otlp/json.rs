@@ -33,14 +33,23 @@ pub fn decode_json_within(body: &[u8], limits: &DecodeLimits) -> Result<Batch, D
     let request = json_to_proto(body, limits)?;
     let mut batch = decode(request.encode_to_vec().into(), limits)?;
     restore_negative_zeros(&request, &mut batch);
+    // These are not the bytes that came in, and they lack what was just restored.
+    batch.meta.raw = None;
     Ok(batch)
 }
 
 /// A number without presence is not encoded when it is zero, and prost takes a negative zero for one, which the
 /// Collector does not. Points of a batch are in the order of the request.
 fn restore_negative_zeros(request: &ExportMetricsServiceRequest, batch: &mut Batch) {
-    let metrics = request.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
-    let summaries = metrics.filter_map(|metric| match &metric.data {
+    let metrics = || request.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
+    let exponentials = metrics().filter_map(|metric| match &metric.data {
+        Some(metric::Data::ExponentialHistogram(histogram)) => Some(&histogram.data_points),
+        _ => None,
+    });
+    for (from, to) in exponentials.flatten().zip(&mut batch.exponentials) {
+        to.zero_threshold = from.zero_threshold;
+    }
+    let summaries = metrics().filter_map(|metric| match &metric.data {
         Some(metric::Data::Summary(summary)) => Some(&summary.data_points),
         _ => None,
     });

@@ -4,6 +4,7 @@
 //! its announced length before it is read, snappy is to be understood, and the bytes go to our own decoder.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -58,7 +59,16 @@ impl GrpcHandler {
         }
     }
 
+    /// Takes the request within the time that its client gives it.
     async fn export(&self, request: Request<Incoming>) -> Result<(), Failure> {
+        let limit = time_limit(request.headers())?;
+        let taking = self.take(request);
+        let Some(limit) = limit else { return taking.await };
+        let over = |_| Err(Failure::new(Code::DeadlineExceeded, "context deadline exceeded"));
+        tokio::time::timeout(limit, taking).await.unwrap_or_else(over)
+    }
+
+    async fn take(&self, request: Request<Incoming>) -> Result<(), Failure> {
         let (head, body) = request.into_parts();
         known_method(head.uri.path())?;
         self.sink.authenticate(&head.headers)?;
@@ -170,6 +180,27 @@ impl Pieces {
     fn into_bytes(self) -> Bytes {
         if self.all.is_empty() { self.first } else { self.all.freeze() }
     }
+}
+
+/// `grpc-timeout`: up to eight digits and a unit.
+fn time_limit(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
+    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let malformed = || Failure::new(Code::Internal, format!("malformed grpc-timeout: {value:?}"));
+    let (digits, unit) = value.as_bytes().split_at(value.len().saturating_sub(1));
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(malformed());
+    }
+    let number = digits.iter().fold(0, |number, digit| 10 * number + u64::from(digit - b'0'));
+    let limit = match unit {
+        b"H" => Duration::from_secs(3600 * number),
+        b"M" => Duration::from_secs(60 * number),
+        b"S" => Duration::from_secs(number),
+        b"m" => Duration::from_millis(number),
+        b"u" => Duration::from_micros(number),
+        b"n" => Duration::from_nanos(number),
+        _ => return Err(malformed()),
+    };
+    Ok(Some(limit))
 }
 
 fn known_method(path: &str) -> Result<(), Failure> {

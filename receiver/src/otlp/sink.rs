@@ -120,10 +120,24 @@ impl Sink {
         if self.include_metadata {
             batch.meta.client = Some(Arc::new(metadata(headers)));
         }
-        let points = batch.points() as u64;
+        let mut count = Count { sink: self, points: batch.points() as u64, accepted: false };
         let answer = self.next.send(batch).await;
-        if answer.is_ok() { &self.accepted } else { &self.refused }.add(points);
+        count.accepted = answer.is_ok();
         answer.map_err(Failure::from)
+    }
+}
+
+/// Counts the points of a request once: as accepted when its client is told so, otherwise as refused, also when the
+/// client has gone or its deadline is over.
+struct Count<'a> {
+    sink: &'a Sink,
+    points: u64,
+    accepted: bool,
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        if self.accepted { &self.sink.accepted } else { &self.sink.refused }.add(self.points);
     }
 }
 

@@ -13,12 +13,13 @@ use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, Request, Response};
 use axum::routing::post;
+use bytes::Buf;
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use prost::Message;
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::Read as _;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -114,6 +115,8 @@ pub struct Received {
     pub path: String,
     /// The host that the client asked for: `Host`, or `:authority` of HTTP/2.
     pub authority: String,
+    /// The message's own bytes, inflated.
+    pub body: Bytes,
 }
 
 /// What the sink answers to the next requests.
@@ -299,11 +302,11 @@ async fn take_http(state: Arc<Mutex<SinkState>>, request: Request<Body>) -> Resp
     let authority = authority(&parts);
     let headers = parts.headers;
     let json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    let request = match decode_http(&headers, &body, json) {
-        Ok(request) => request,
+    let Whole { request, body } = match decode_http(&headers, &body, json) {
+        Ok(whole) => whole,
         Err(error) => return answer(400).body(Body::from(error)).expect("a constant status"),
     };
-    match decide(&state, Received { request, headers, path: "/v1/metrics".into(), authority }).await {
+    match decide(&state, Received { request, headers, path: "/v1/metrics".into(), authority, body }).await {
         Ok(taken) => {
             let (kind, body) = if json {
                 ("application/json", serde_json::to_vec(&taken).expect("an answer is always JSON"))
@@ -322,36 +325,89 @@ async fn take_http(state: Arc<Mutex<SinkState>>, request: Request<Body>) -> Resp
     }
 }
 
-fn decode_http(headers: &HeaderMap, body: &Bytes, json: bool) -> Result<ExportMetricsServiceRequest, String> {
-    let body = match headers.get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
-        None | Some(b"identity") => body.to_vec(),
+fn decode_http(headers: &HeaderMap, body: &Bytes, json: bool) -> Result<Whole, String> {
+    let inflated = match headers.get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
+        None | Some(b"identity") => body.clone(),
         Some(b"gzip") => {
             let mut inflated = Vec::new();
             let reader = flate2::read::GzDecoder::new(body.as_ref());
             reader.take(MAX_MESSAGE_BYTES as u64).read_to_end(&mut inflated).map_err(|error| error.to_string())?;
-            inflated
+            inflated.into()
         }
         Some(b"zstd") => {
             let mut inflated = Vec::new();
             let reader = zstd::Decoder::new(body.as_ref()).map_err(|error| error.to_string())?;
             reader.take(MAX_MESSAGE_BYTES as u64).read_to_end(&mut inflated).map_err(|error| error.to_string())?;
-            inflated
+            inflated.into()
         }
         Some(other) => return Err(format!("unknown content encoding {}", String::from_utf8_lossy(other))),
     };
     if json {
-        serde_json::from_slice(&body).map_err(|error| error.to_string())
-    } else {
-        ExportMetricsServiceRequest::decode(body.as_slice()).map_err(|error| error.to_string())
+        let mut json = serde_json::from_slice(&inflated).map_err(|error| error.to_string())?;
+        complete("", &mut json);
+        let request = serde_json::from_value(json).map_err(|error| error.to_string())?;
+        return Ok(Whole { request, body: inflated });
+    }
+    Whole::read(inflated).map_err(|error| error.to_string())
+}
+
+/// Adds empty members where JSON may leave them out and `opentelemetry-proto` insists on them. `name` is the member
+/// that this value is, or is a list element of.
+fn complete(name: &str, json: &mut serde_json::Value) {
+    use serde_json::Value;
+    match json {
+        Value::Array(elements) => elements.iter_mut().for_each(|element| complete(name, element)),
+        Value::Object(members) => {
+            let required: &[(&str, Value)] = match name {
+                "attributes" | "filteredAttributes" | "metadata" | "pair" => &[("key", Value::String(String::new()))],
+                "arrayValue" | "kvlistValue" => &[("values", Value::Array(Vec::new()))],
+                "entityRefs" => &[
+                    ("schemaUrl", Value::String(String::new())),
+                    ("type", Value::String(String::new())),
+                    ("idKeys", Value::Array(Vec::new())),
+                    ("descriptionKeys", Value::Array(Vec::new())),
+                ],
+                _ => &[],
+            };
+            for (key, empty) in required {
+                members.entry(*key).or_insert_with(|| empty.clone());
+            }
+            for (key, member) in members {
+                complete(if name == "kvlistValue" { "pair" } else { key }, member);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A request with the bytes that it was read from.
+struct Whole {
+    request: ExportMetricsServiceRequest,
+    body: Bytes,
+}
+
+/// What can be read from the bytes of a message.
+trait Read: Sized {
+    fn read(body: Bytes) -> Result<Self, prost::DecodeError>;
+}
+
+impl Read for Whole {
+    fn read(body: Bytes) -> Result<Self, prost::DecodeError> {
+        Ok(Self { request: Message::decode(body.clone())?, body })
+    }
+}
+
+impl Read for ExportMetricsServiceResponse {
+    fn read(body: Bytes) -> Result<Self, prost::DecodeError> {
+        Message::decode(body)
     }
 }
 
 async fn take_grpc(state: Arc<Mutex<SinkState>>, request: Request<Body>) -> Response<Body> {
-    let mut grpc =
-        tonic::server::Grpc::new(ProstCodec::<ExportMetricsServiceResponse, ExportMetricsServiceRequest>::default())
-            .accept_compressed(CompressionEncoding::Gzip)
-            .accept_compressed(CompressionEncoding::Zstd)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let mut grpc = tonic::server::Grpc::new(ProstCodec::<ExportMetricsServiceResponse, Whole>::default())
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (parts, body) = request.into_parts();
     let export = Export { state, authority: authority(&parts) };
     grpc.unary(export, Request::from_parts(parts, body)).await.map(Body::new)
@@ -362,16 +418,16 @@ struct Export {
     authority: String,
 }
 
-impl tonic::server::UnaryService<ExportMetricsServiceRequest> for Export {
+impl tonic::server::UnaryService<Whole> for Export {
     type Response = ExportMetricsServiceResponse;
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<tonic::Response<Self::Response>, Status>> + Send>>;
 
-    fn call(&mut self, request: tonic::Request<ExportMetricsServiceRequest>) -> Self::Future {
+    fn call(&mut self, request: tonic::Request<Whole>) -> Self::Future {
         let (state, authority) = (self.state.clone(), self.authority.clone());
         Box::pin(async move {
-            let (metadata, _, request) = request.into_parts();
+            let (metadata, _, Whole { request, body }) = request.into_parts();
             let (headers, path) = (metadata.into_headers(), GRPC_METHOD.into());
-            let received = Received { request, headers, path, authority };
+            let received = Received { request, headers, path, authority, body };
             match decide(&state, received).await {
                 Ok(taken) => Ok(tonic::Response::new(taken)),
                 Err((_, code, None)) => Err(Status::new(code, "refused on purpose")),
@@ -404,7 +460,7 @@ impl<E, D> Default for ProstCodec<E, D> {
     }
 }
 
-impl<E: Message + 'static, D: Message + Default + 'static> Codec for ProstCodec<E, D> {
+impl<E: Message + 'static, D: Read + Send + 'static> Codec for ProstCodec<E, D> {
     type Encode = E;
     type Decode = D;
     type Encoder = Self;
@@ -428,12 +484,13 @@ impl<E: Message, D> Encoder for ProstCodec<E, D> {
     }
 }
 
-impl<E, D: Message + Default> Decoder for ProstCodec<E, D> {
+impl<E, D: Read> Decoder for ProstCodec<E, D> {
     type Item = D;
     type Error = Status;
 
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
-        D::decode(source).map(Some).map_err(|error| Status::invalid_argument(error.to_string()))
+        let body = source.copy_to_bytes(source.remaining());
+        D::read(body).map(Some).map_err(|error| Status::invalid_argument(error.to_string()))
     }
 }
 

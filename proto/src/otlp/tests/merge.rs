@@ -45,7 +45,7 @@ proptest! {
     fn an_appended_batch_is_the_concatenation_of_the_requests(
         dice in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..800), 1..4),
     ) {
-        let requests: Vec<_> = dice.iter().map(|d| Dice(d.iter()).request()).collect();
+        let requests: Vec<_> = dice.iter().map(|d| Dice::new(d).request()).collect();
         let mut joined = Batch::default();
         requests.iter().for_each(|r| joined.append(&batch(r)));
         let all = requests.into_iter().flat_map(|r| r.resource_metrics).collect();
@@ -57,7 +57,7 @@ proptest! {
     fn cut_batches_hold_the_asked_number_of_points_and_lose_none(
         dice in prop::collection::vec(any::<u8>(), 0..2000), max in 1usize..9,
     ) {
-        let mut rest = batch(&Dice(dice.iter()).request());
+        let mut rest = batch(&Dice::new(&dice).request());
         let mut expected = points(&rest);
         let mut got = Vec::new();
         while rest.points() > max {

@@ -56,7 +56,7 @@ proptest! {
 
     #[test]
     fn random_messages_decode_and_encode_as_with_prost(dice in prop::collection::vec(any::<u8>(), 0..2000)) {
-        let request = Dice(dice.iter()).request();
+        let request = Dice::new(&dice).request();
         let bytes = request.encode_to_vec();
         check(&bytes)?;
         prop_assert!(ours(&bytes).is_ok());
@@ -68,7 +68,7 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut bytes = Dice(dice.iter()).request().encode_to_vec();
+        let mut bytes = Dice::new(&dice).request().encode_to_vec();
         prop_assume!(!bytes.is_empty());
         for (at, to) in damage {
             let at = at.index(bytes.len());
@@ -91,7 +91,7 @@ proptest! {
 
     #[test]
     fn repeated_singular_fields_merge_as_with_prost(dice in prop::collection::vec(any::<u8>(), 0..3000)) {
-        let mut dice = Dice(dice.iter());
+        let mut dice = Dice::new(&dice);
         let mut twice = |make: &mut dyn FnMut(&mut Dice) -> Vec<u8>| [make(&mut dice), make(&mut dice), make(&mut dice)].concat();
         check(&field(1, &twice(&mut |d| d.resource_metrics().encode_to_vec())))?;
         check(&field(1, &field(2, &twice(&mut |d| d.scope_metrics().encode_to_vec()))))?;
@@ -110,7 +110,7 @@ proptest! {
         dice in prop::collection::vec(any::<u8>(), 0..2000),
         seed: u64,
     ) {
-        let request = Dice(dice.iter()).request();
+        let request = Dice::new(&dice).request();
         let mut batch = ours(&request.encode_to_vec()).unwrap();
         let expected = comparable(content(&batch));
         // A stable order of whole metrics: a metric's own points keep theirs.
@@ -146,7 +146,7 @@ fn packed_and_single_numbers_unknown_fields_and_groups_are_read() {
 
 #[test]
 fn the_same_attributes_share_one_set_and_the_body_is_kept() {
-    let request = Dice([].iter()).request();
+    let request = Dice::new(&[]).request();
     assert_eq!(ours(&request.encode_to_vec()).unwrap().points(), 0);
     let pair = field(7, &[field(1, b"k"), field(2, &field(1, b"v"))].concat());
     let point = |value: i64| field(1, &[&pair[..], &pair, &[6 << 3 | 1], &value.to_le_bytes()].concat());

@@ -170,3 +170,42 @@ async fn snappy_is_understood_and_broken_frames_are_refused() {
     }
     assert_eq!(to.points(), 5);
 }
+
+#[tokio::test]
+async fn the_clients_timeout_ends_the_wait_and_the_points_count_once() {
+    let to = start(GRPC).await;
+    let message = frame(0, &request(3));
+    let sent = async |timeout: &str| {
+        let headers = [("content-type", "application/grpc"), ("grpc-timeout", timeout)];
+        let (_, code, text) = raw(&to, &headers, message.clone()).await;
+        (code, text.replace("%22", "\""))
+    };
+    for timeout in ["1H", "99999999M", "20S", "60000m", "99999999u"] {
+        assert_eq!(sent(timeout).await, (None, String::new()), "{timeout}");
+    }
+    assert_eq!(to.counted("grpc"), (15, 0));
+    *to.delay.lock().unwrap() = Duration::from_secs(600);
+    for timeout in ["50m", "50000u", "99999999n"] {
+        assert_eq!(sent(timeout).await, (Some(4), "context deadline exceeded".to_owned()), "{timeout}");
+    }
+    assert_eq!(to.counted("grpc"), (15, 9));
+    for timeout in ["", "S", "5", "5h", "-5S", "123456789S", "5.5S"] {
+        assert_eq!(sent(timeout).await, (Some(13), format!("malformed grpc-timeout: \"{timeout}\"")), "{timeout}");
+    }
+    assert_eq!(to.counted("grpc"), (15, 9));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_is_counted_once_as_refused() {
+    let to = start(GRPC).await;
+    *to.delay.lock().unwrap() = Duration::from_secs(600);
+    let call = call(channel(&to).await, EXPORT, request(3), None);
+    assert!(tokio::time::timeout(Duration::from_millis(500), call).await.is_err());
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while to.counted("grpc") != (0, 3) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+}

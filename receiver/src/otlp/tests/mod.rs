@@ -25,6 +25,8 @@ pub(super) struct Running {
     pub(super) http: u16,
     pub(super) batches: Arc<Mutex<Vec<Batch>>>,
     pub(super) answer: Arc<Mutex<Option<Refusal>>>,
+    /// How long the pipeline takes for its answer.
+    pub(super) delay: Arc<Mutex<Duration>>,
     pub(super) context: BuildContext,
     pub(super) stop: Stop,
     pub(super) task: tokio::task::JoinHandle<Result<(), String>>,
@@ -43,15 +45,20 @@ pub(super) async fn start_with(config: &str, context: BuildContext) -> Running {
     let (receiver, found) = (FACTORY.build)(&node.unwrap(), &context);
     assert_eq!(found, []);
     let (batches, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(None)));
-    let (to, told) = (batches.clone(), answer.clone());
+    let delay = Arc::new(Mutex::new(Duration::ZERO));
+    let (to, told, wait) = (batches.clone(), answer.clone(), delay.clone());
     let next = Next::new(move |batch: Batch| -> proto::BoxFuture<'static, Result<(), Refusal>> {
         to.lock().unwrap().push(batch);
         let answer = told.lock().unwrap().clone().map_or(Ok(()), Err);
-        Box::pin(async move { answer })
+        let wait = *wait.lock().unwrap();
+        Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            answer
+        })
     });
     let stop = Stop::new();
     let task: Task = receiver.unwrap().start(next, stop.clone()).await.unwrap();
-    Running { grpc, http, batches, answer, context, stop, task: tokio::spawn(task) }
+    Running { grpc, http, batches, answer, delay, context, stop, task: tokio::spawn(task) }
 }
 
 impl Running {
