@@ -9,6 +9,7 @@ mod paths;
 mod payload;
 mod push;
 mod scrape;
+mod wire;
 
 use std::process::ExitCode;
 

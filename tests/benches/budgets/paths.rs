@@ -1,14 +1,15 @@
 //! The hot paths by name.
 
 use super::payload::Kind;
-use super::push::{Push, To};
+use super::push::{Over, Push, To};
 use super::scrape::Scrape;
 
 /// All of them.
-pub(crate) const NAMES: [&str; 7] = [
+pub(crate) const NAMES: [&str; 8] = [
     "scrape_to_batch",
     "scrape_to_emf",
     "otlp_mixed_to_emf",
+    "otlp_grpc_mixed_to_emf",
     "otlp_gauge_to_emf",
     "otlp_sum_to_emf",
     "otlp_histogram_to_emf",
@@ -26,11 +27,12 @@ pub(crate) enum Path {
 impl Path {
     pub(crate) fn new(name: &str) -> Path {
         let scrape = |encodes| Path::Scrape(Box::new(Scrape::new(encodes)));
-        let push = |kind, to| Path::Push(Box::new(Push::new(kind, to)));
+        let push = |kind, to| Path::Push(Box::new(Push::new(kind, Over::Http, to)));
         match name {
             "scrape_to_batch" => scrape(false),
             "scrape_to_emf" => scrape(true),
             "otlp_mixed_to_emf" => push(Kind::Mixed, To::Emf),
+            "otlp_grpc_mixed_to_emf" => Path::Push(Box::new(Push::new(Kind::Mixed, Over::Grpc, To::Emf))),
             "otlp_gauge_to_emf" => push(Kind::Gauge, To::Emf),
             "otlp_sum_to_emf" => push(Kind::Sum, To::Emf),
             "otlp_histogram_to_emf" => push(Kind::Histogram, To::Emf),
