@@ -97,9 +97,9 @@ impl<'de, A: MapAccess<'de>> Members<'_, A> {
         self.map.next_value_seed(Object { message: to, items: self.items }).map(|()| true)
     }
 
-    /// A nested message with presence.
+    /// A nested message with presence; `null` leaves what is there.
     pub(super) fn optional<M: JsonMessage>(&mut self, to: &mut Option<M>) -> Result<bool, A::Error> {
-        self.message(to.get_or_insert_default())
+        self.map.next_value_seed(Optional { to, items: self.items }).map(|()| true)
     }
 
     /// Messages, appended.
@@ -189,6 +189,35 @@ impl<'de, M: JsonMessage> Visitor<'de> for Object<'_, M> {
             }
         }
         Ok(())
+    }
+}
+
+struct Optional<'a, M> {
+    to: &'a mut Option<M>,
+    items: &'a mut Budget,
+}
+
+impl<'de, M: JsonMessage> DeserializeSeed<'de> for Optional<'_, M> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, M: JsonMessage> Visitor<'de> for Optional<'_, M> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        Object { message: self.to.get_or_insert_default(), items: self.items }.visit_map(map)
     }
 }
 
