@@ -52,7 +52,10 @@ pub(super) async fn start_with(config: &str, context: BuildContext) -> Running {
         let answer = told.lock().unwrap().clone().map_or(Ok(()), Err);
         let wait = *wait.lock().unwrap();
         Box::pin(async move {
-            tokio::time::sleep(wait).await;
+            // At once means without a turn of the scheduler.
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             answer
         })
     });
