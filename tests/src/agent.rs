@@ -17,6 +17,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// What the agent logs when every component runs.
 pub const READY: &str = "Everything is ready";
@@ -57,6 +58,8 @@ pub struct Agent {
     dir: TempDir,
     stderr: Arc<Mutex<String>>,
     stdout: Arc<Mutex<String>>,
+    /// What reads the two, until the agent has ended.
+    readers: Vec<JoinHandle<()>>,
     own_metrics: Option<u16>,
 }
 
@@ -148,7 +151,16 @@ impl Agent {
     /// With the log when it still runs after `deadline`.
     pub async fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
         match tokio::time::timeout(deadline, self.child.wait()).await {
-            Ok(status) => status.expect("a child can be waited for"),
+            Ok(status) => {
+                // What it wrote last is read after it has ended.
+                for reader in self.readers.drain(..) {
+                    tokio::time::timeout(deadline, reader)
+                        .await
+                        .expect("the pipes end with the agent")
+                        .expect("no panic");
+                }
+                status.expect("a child can be waited for")
+            }
             Err(_) => panic!("the agent still runs after {deadline:?}; its log:\n{}", self.log()),
         }
     }
@@ -309,9 +321,10 @@ impl AgentBuilder {
             command.arg("--set=service.telemetry.metrics.level=none");
         }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {}: {error}", binary().display()));
-        let stderr = collect(child.stderr.take().expect("stderr is piped"));
-        let stdout = collect(child.stdout.take().expect("stdout is piped"));
-        Agent { child, dir: self.dir, stderr, stdout, own_metrics: self.own_metrics }
+        let (stderr, errors) = collect(child.stderr.take().expect("stderr is piped"));
+        let (stdout, output) = collect(child.stdout.take().expect("stdout is piped"));
+        let readers = vec![errors, output];
+        Agent { child, dir: self.dir, stderr, stdout, readers, own_metrics: self.own_metrics }
     }
 
     /// Runs it to its end, for sub-commands and failing starts.
@@ -340,10 +353,10 @@ impl AgentBuilder {
 }
 
 /// Reads a pipe to its end in the background.
-fn collect(pipe: impl AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<String>> {
+fn collect(pipe: impl AsyncRead + Unpin + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<()>) {
     let text = Arc::new(Mutex::new(String::new()));
     let kept = text.clone();
-    tokio::spawn(async move {
+    let reading = tokio::spawn(async move {
         let mut reader = BufReader::new(pipe);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
@@ -351,5 +364,5 @@ fn collect(pipe: impl AsyncRead + Unpin + Send + 'static) -> Arc<Mutex<String>> 
             line.clear();
         }
     });
-    text
+    (text, reading)
 }
