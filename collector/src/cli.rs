@@ -17,7 +17,7 @@ use crate::extra::Extra;
 use crate::own::OwnTelemetry;
 use crate::run::Service;
 use crate::telemetry::logs::Logs;
-use crate::{gates, known, sources};
+use crate::{gates, known, pages, sources};
 
 /// OpenTelemetry Collector for Amazon ECS: discovers, scrapes and receives metrics, writes EMF to CloudWatch Logs.
 #[derive(Parser)]
@@ -194,6 +194,7 @@ async fn serve(cli: &Cli, logs: &Logs, gates: gates::Enabled) -> Result<(), Stri
         _ = signals.interrupt.recv() => return Ok(()),
     };
     tracing::info!("Everything is ready. Begin running and processing data.");
+    let mut settling = tokio::spawn(pages::release_after_start());
     loop {
         tokio::select! {
             error = service.failure() => {
@@ -214,6 +215,8 @@ async fn serve(cli: &Cli, logs: &Logs, gates: gates::Enabled) -> Result<(), Stri
                     Ok((config, assembly)) => {
                         tracing::info!("Config updated, restart service");
                         (service, current, own) = reload(service, current, own, config, assembly, &context, logs).await?;
+                        settling.abort();
+                        settling = tokio::spawn(pages::release_after_start());
                     }
                 }
             }

@@ -13,6 +13,7 @@ pub mod graph;
 mod health;
 mod known;
 pub mod own;
+mod pages;
 pub mod run;
 mod sources;
 pub mod telemetry;
