@@ -1,5 +1,7 @@
 //! Exponential histograms as CloudWatch value lists: bucket mid-points, in parts of at most 100.
 
+use super::bounds::{Bounds, Scale};
+
 /// Values of one metric that CloudWatch takes in an event.
 pub(crate) const MAX_VALUES: usize = 100;
 
@@ -39,9 +41,14 @@ pub(crate) struct NotFinite;
 ///
 /// Values go from the largest to the smallest. Empty buckets give no value but use up the capacity that a part is
 /// opened with, as in the reference.
-pub(crate) fn split(h: &Exponential<'_>, values: &mut Vec<(f64, u64)>, parts: &mut Vec<Part>) -> Result<(), NotFinite> {
+pub(crate) fn split(
+    h: &Exponential<'_>,
+    bounds: &mut Bounds,
+    values: &mut Vec<(f64, u64)>,
+    parts: &mut Vec<Part>,
+) -> Result<(), NotFinite> {
     let (value_mark, part_mark) = (values.len(), parts.len());
-    let result = push_parts(h, values, parts);
+    let result = push_parts(h, bounds, values, parts);
     if result.is_err() {
         values.truncate(value_mark);
         parts.truncate(part_mark);
@@ -49,11 +56,16 @@ pub(crate) fn split(h: &Exponential<'_>, values: &mut Vec<(f64, u64)>, parts: &m
     result
 }
 
-fn push_parts(h: &Exponential<'_>, values: &mut Vec<(f64, u64)>, parts: &mut Vec<Part>) -> Result<(), NotFinite> {
+fn push_parts(
+    h: &Exponential<'_>,
+    bounds: &mut Bounds,
+    values: &mut Vec<(f64, u64)>,
+    parts: &mut Vec<Part>,
+) -> Result<(), NotFinite> {
     let positions = h.positive.len() + h.negative.len() + usize::from(h.zero_count > 0);
     let first_part = parts.len();
     let mut visited = 0;
-    let mut buckets = buckets(h);
+    let mut buckets = buckets(h, bounds);
     while visited < positions {
         let capacity = MAX_VALUES.min(positions - visited);
         let sum = if visited == 0 { h.sum } else { 0.0 };
@@ -95,79 +107,19 @@ fn push_parts(h: &Exponential<'_>, values: &mut Vec<(f64, u64)>, parts: &mut Vec
 }
 
 /// Lower bound, upper bound and count of every position, from the largest value to the smallest.
-fn buckets<'a>(h: &'a Exponential<'_>) -> impl Iterator<Item = (f64, f64, u64)> + 'a {
-    let base = base(h.scale);
+fn buckets<'a>(h: &'a Exponential<'_>, bounds: &'a mut Bounds) -> impl Iterator<Item = (f64, f64, u64)> + 'a {
+    let sides = [(h.positive_offset, h.positive.len()), (h.negative_offset, h.negative.len())];
+    let scale: &Scale = bounds.of(h.scale, sides);
     let positive = h.positive.iter().enumerate().rev().map(move |(i, count)| {
         let index = i64::from(h.positive_offset) + i as i64;
-        (power(base, index), power(base, index + 1), *count)
+        (scale.bound(index), scale.bound(index + 1), *count)
     });
     let zero = (h.zero_count > 0).then_some((0.0, 0.0, h.zero_count));
     let negative = h.negative.iter().enumerate().map(move |(i, count)| {
         let index = i64::from(h.negative_offset) + i as i64;
-        (-power(base, index + 1), -power(base, index), *count)
+        (-scale.bound(index + 1), -scale.bound(index), *count)
     });
     positive.chain(zero).chain(negative)
-}
-
-/// `2 ^ (2 ^ -scale)`; infinite from scale -10 downwards.
-fn base(scale: i32) -> f64 {
-    match scale {
-        ..=0 => scale_by_power_of_two(1.0, 1 << scale.unsigned_abs().min(11)),
-        1 => 2f64.sqrt(),
-        _ => (std::f64::consts::LN_2 * scale_by_power_of_two(1.0, -i64::from(scale))).exp(),
-    }
-}
-
-/// `base ^ index` with the roundings of Go's `math.Pow`: powers of the mantissa by squaring, the exponent kept apart,
-/// the inverse taken at the end. The error of the base grows with the index, so that another way would give other
-/// digits than the reference.
-fn power(base: f64, index: i64) -> f64 {
-    if base.is_infinite() {
-        return [0.0, 1.0, f64::INFINITY][(index.signum() + 1) as usize];
-    }
-    let (mut square, mut square_exponent) = mantissa_and_exponent(base);
-    let (mut mantissa, mut exponent) = (1.0, 0i64);
-    let mut left = index.unsigned_abs();
-    while left != 0 {
-        if square_exponent.abs() > 1 << 12 {
-            // Far out of range already; what is left only adds to that.
-            exponent += square_exponent;
-            break;
-        }
-        if left & 1 == 1 {
-            mantissa *= square;
-            exponent += square_exponent;
-        }
-        square *= square;
-        square_exponent *= 2;
-        if square < 0.5 {
-            square *= 2.0;
-            square_exponent -= 1;
-        }
-        left >>= 1;
-    }
-    if index < 0 { scale_by_power_of_two(1.0 / mantissa, -exponent) } else { scale_by_power_of_two(mantissa, exponent) }
-}
-
-/// A positive normal number as a mantissa from 0.5 to below 1 and a power of two.
-fn mantissa_and_exponent(value: f64) -> (f64, i64) {
-    const EXPONENT: u64 = 0x7ff << 52;
-    let bits = value.to_bits();
-    let exponent = ((bits & EXPONENT) >> 52) as i64 - 1022;
-    (f64::from_bits(bits & !EXPONENT | 1022 << 52), exponent)
-}
-
-/// `value * 2 ^ exponent`, infinite or 0 when out of range.
-fn scale_by_power_of_two(value: f64, exponent: i64) -> f64 {
-    // In steps, so that a factor neither overflows nor underflows before the result does.
-    let mut left = exponent.clamp(-2200, 2200) as i32;
-    let mut value = value;
-    while left != 0 {
-        let step = left.clamp(-1000, 1000);
-        value *= 2f64.powi(step);
-        left -= step;
-    }
-    value
 }
 
 #[cfg(test)]
@@ -192,7 +144,7 @@ mod tests {
 
     fn parts(h: &Exponential<'_>) -> Parts {
         let (mut values, mut parts) = (Vec::new(), Vec::new());
-        split(h, &mut values, &mut parts).unwrap();
+        split(h, &mut Bounds::default(), &mut values, &mut parts).unwrap();
         let list = |p: &Part| values[p.start..][..p.len].iter().copied().unzip();
         parts
             .iter()
@@ -286,7 +238,7 @@ mod tests {
             Exponential { scale: -10, positive: &[1], ..EMPTY },
             Exponential { scale: i32::MIN, positive_offset: i32::MAX, positive: &[1], ..EMPTY },
         ] {
-            assert_eq!(split(&h, &mut values, &mut list), Err(NotFinite));
+            assert_eq!(split(&h, &mut Bounds::default(), &mut values, &mut list), Err(NotFinite));
             assert_eq!((values.len(), list.len()), (1, 0));
         }
         let half = Exponential { scale: -10, positive_offset: -1, positive: &[1], ..EMPTY };

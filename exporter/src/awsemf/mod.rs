@@ -2,6 +2,7 @@
 //!
 //! This folder translates and groups; it never talks to AWS, that is `cloudwatch`, and never queues, that is `sender`.
 
+mod bounds;
 mod config;
 mod cumulative;
 mod delta;

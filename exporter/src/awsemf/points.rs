@@ -129,9 +129,9 @@ impl Translator {
             let previous = self.buckets.previous(key, at.time_unix_nano, point.start_unix_nano, now.seconds);
             let out = &mut self.bucket_difference;
             cumulative::buckets(previous, &histogram, self.settings.retain_initial, out)?;
-            exponential::split(&out.of(&histogram), values, parts)
+            exponential::split(&out.of(&histogram), &mut self.bounds, values, parts)
         } else {
-            exponential::split(&histogram, values, parts)
+            exponential::split(&histogram, &mut self.bounds, values, parts)
         };
         split.map_err(|exponential::NotFinite| Reason::NotFinite)?;
         for (part, index) in (first..self.rows.parts.len()).enumerate() {

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use proto::{Batch, Counter, Selection};
 
+use super::bounds::Bounds;
 use super::config::TranslationSettings;
 use super::cumulative::{BucketDifference, Buckets, Totals};
 use super::delta::{Deltas, MAX_SERIES};
@@ -42,6 +43,7 @@ pub struct Translator {
     pub(crate) totals: Deltas<Totals>,
     pub(crate) buckets: Deltas<Buckets>,
     pub(crate) bucket_difference: BucketDifference,
+    pub(crate) bounds: Bounds,
     pub(crate) drops: Drops,
     quiet: Quiet,
     too_long_sets: Counter,
@@ -71,6 +73,7 @@ impl Translator {
             totals: Deltas::new(MAX_SERIES).strict(strict),
             buckets: Deltas::new(MAX_SERIES / 10),
             bucket_difference: BucketDifference::default(),
+            bounds: Bounds::default(),
             drops: Drops::default(),
             quiet: Quiet::default(),
             too_long_sets,
