@@ -12,6 +12,7 @@ use super::value::{key_value, symbol};
 use super::wire::{Field, Reader};
 use crate::attrs::{AttrSetId, ValueId};
 use crate::batch::Batch;
+use crate::points::Range32;
 use crate::symbols::{SymbolId, hash_bytes};
 use crate::tables::{Metric, MetricKind, Resource, Scope, Tables, Temporality};
 
@@ -41,6 +42,14 @@ struct Run {
     next: u32,
 }
 
+/// The last explicit bounds that were stored: their bytes in the body and where they are.
+#[derive(Default)]
+pub(super) struct LastBounds {
+    pub(super) start: u32,
+    pub(super) len: u32,
+    pub(super) range: Range32,
+}
+
 pub(super) struct Decoder<'a> {
     pub(super) limits: &'a DecodeLimits,
     pub(super) batch: Batch,
@@ -50,6 +59,7 @@ pub(super) struct Decoder<'a> {
     runs: Vec<Run>,
     run_index: HashTable<u32>,
     last_run: usize,
+    pub(super) last_bounds: LastBounds,
     items: usize,
 }
 
@@ -66,6 +76,7 @@ impl<'a> Decoder<'a> {
             runs: Vec::new(),
             run_index: HashTable::new(),
             last_run: 0,
+            last_bounds: LastBounds::default(),
             items: 0,
         }
     }
@@ -351,6 +362,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn back_to(&mut self, mark: &Mark) {
+        self.last_bounds = LastBounds::default();
         let b = &mut self.batch;
         b.numbers.truncate(mark.0[0]);
         b.histograms.truncate(mark.0[1]);

@@ -1,14 +1,20 @@
 //! The four kinds of data points and their exemplars off the wire into the columns of the batch.
 
-use super::decode::Decoder;
+use super::decode::{Decoder, LastBounds};
 use super::error::DecodeError;
-use super::wire::{Field, Reader};
+use super::wire::{Field, Reader, Wire};
 use crate::attrs::AttrSetId;
 use crate::batch::Batch;
 use crate::points::{
     Exemplar, ExponentialBuckets, ExponentialPoint, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32,
     SummaryPoint,
 };
+
+/// The explicit bounds of the point being read: those of another point, or all from `first` on.
+struct ExplicitBounds {
+    first: usize,
+    shared: Option<Range32>,
+}
 
 /// How often the list of attributes of a point began.
 #[derive(Default)]
@@ -67,7 +73,8 @@ impl Decoder<'_> {
 
     pub(super) fn histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
-        let (first_bound, first_count) = (self.batch.bounds.len(), self.batch.counts.len());
+        let first_count = self.batch.counts.len();
+        let mut bounds = ExplicitBounds { first: self.batch.bounds.len(), shared: None };
         let mut attributes = Attributes::default();
         let (mut start_unix_nano, mut time_unix_nano, mut count, mut flags) = (0, 0, 0, 0);
         let (mut sum, mut min, mut max) = (None, None, None);
@@ -78,8 +85,8 @@ impl Decoder<'_> {
                 3 => time_unix_nano = reader.fixed64_of(field)?,
                 4 => count = reader.fixed64_of(field)?,
                 5 => sum = Some(reader.double_of(field)?),
-                6 => reader.repeated_fixed64(field, |bits| self.batch.counts.push(bits))?,
-                7 => reader.repeated_fixed64(field, |bits| self.batch.bounds.push(f64::from_bits(bits)))?,
+                6 => reader.repeated_fixed64(field, &mut self.batch.counts, |bits| bits)?,
+                7 => self.explicit_bounds(&mut reader, field, &mut bounds)?,
                 8 => self.exemplar(reader.message_of(field)?)?,
                 9 => attributes.read(self, &mut reader, field)?,
                 10 => flags = reader.varint_of(field)? as u32,
@@ -89,7 +96,7 @@ impl Decoder<'_> {
             }
         }
         let attrs = attributes.finish(self, message, 9)?;
-        let bounds = range(first_bound, self.batch.bounds.len());
+        let bounds = bounds.shared.unwrap_or_else(|| range(bounds.first, self.batch.bounds.len()));
         let counts = range(first_count, self.batch.counts.len());
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
         self.grow(|batch| &mut batch.histograms, message);
@@ -206,6 +213,36 @@ impl Decoder<'_> {
             flags,
         });
         Ok(())
+    }
+
+    /// Reads explicit bounds. Nearly all histograms of a request have the same, so that a comparison with the last
+    /// ones that were stored is enough.
+    fn explicit_bounds(
+        &mut self,
+        reader: &mut Reader,
+        field: Field,
+        to: &mut ExplicitBounds,
+    ) -> Result<(), DecodeError> {
+        let stored = &mut self.batch.bounds;
+        if let Some(shared) = to.shared.take() {
+            // More of them: the point needs a range of its own.
+            stored.extend_from_within(shared.start as usize..(shared.start + shared.len) as usize);
+        } else if to.first == stored.len() && field.wire == Wire::Bytes {
+            let mut after = *reader;
+            let packed = after.bytes_of(field)?;
+            let last = &self.last_bounds;
+            if !packed.is_empty() && reader.body(last.start, last.len) == Some(packed) {
+                to.shared = Some(last.range);
+                *reader = after;
+                return Ok(());
+            }
+            let start = (after.pos() - packed.len()) as u32;
+            reader.repeated_fixed64(field, stored, f64::from_bits)?;
+            self.last_bounds =
+                LastBounds { start, len: packed.len() as u32, range: range(to.first, self.batch.bounds.len()) };
+            return Ok(());
+        }
+        reader.repeated_fixed64(field, stored, f64::from_bits)
     }
 
     /// Makes room in a column: at first for a quarter of the points of this size that fit in the rest of the

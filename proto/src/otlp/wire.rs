@@ -178,10 +178,15 @@ impl<'a> Reader<'a> {
         Ok(Reader { depth, ..inner })
     }
 
-    /// Elements of a repeated `fixed64`-like field, packed or single, each given by its bits.
-    pub(super) fn repeated_fixed64(&mut self, field: Field, mut each: impl FnMut(u64)) -> Result<(), DecodeError> {
+    /// Elements of a repeated `fixed64`-like field, packed or single, appended as made from their bits.
+    pub(super) fn repeated_fixed64<T>(
+        &mut self,
+        field: Field,
+        to: &mut Vec<T>,
+        from_bits: impl Fn(u64) -> T,
+    ) -> Result<(), DecodeError> {
         if field.wire != Wire::Bytes {
-            each(self.fixed64_of(field)?);
+            to.push(from_bits(self.fixed64_of(field)?));
             return Ok(());
         }
         let packed = self.bytes_of(field)?;
@@ -189,7 +194,7 @@ impl<'a> Reader<'a> {
         if !rest.is_empty() {
             return Err(self.error("cut off fixed64"));
         }
-        words.iter().for_each(|word| each(u64::from_le_bytes(*word)));
+        to.extend(words.iter().map(|word| from_bits(u64::from_le_bytes(*word))));
         Ok(())
     }
 
