@@ -53,6 +53,14 @@ impl Entries {
         if (id as usize) < self.list.len() { self.raw(id) } else { &[] }
     }
 
+    /// What is known of a spelling, and its raw bytes.
+    #[inline]
+    pub(crate) fn at(&mut self, id: u32) -> Option<(&mut Entry, &[u8])> {
+        let entry = self.list.get_mut(id as usize)?;
+        let raw = &self.raw[entry.raw_start as usize..][..entry.raw_len as usize];
+        Some((entry, raw))
+    }
+
     pub(crate) fn get(&self, id: u32) -> &Entry {
         &self.list[id as usize]
     }

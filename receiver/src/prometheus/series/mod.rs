@@ -2,6 +2,7 @@
 //! batch. In the steady state no label is decoded and nothing is allocated per sample; consecutive batches share their
 //! tables. Does no I/O and keeps no clock.
 
+mod again;
 mod assemble;
 mod columns;
 mod entries;
@@ -283,7 +284,9 @@ impl SeriesCache {
 
     fn read(&mut self, body: &[u8], format: Format) -> Result<(), ScrapeError> {
         let mut lexer = Lexer::new(body, format);
-        while let Some(line) = lexer.next_entry_expecting(self.entries.expected(self.cursor))? {
+        loop {
+            self.read_again(&mut lexer);
+            let Some(line) = lexer.next_entry_expecting(self.entries.expected(self.cursor))? else { break };
             match line {
                 Line::Sample(sample) => self.sample(&sample)?,
                 Line::Type { name, kind } => {
@@ -395,6 +398,7 @@ impl SeriesCache {
     }
 
     /// Puts a sample where it belongs. False when it fits into no point.
+    #[inline]
     fn add(&mut self, role: Role, sample: Sample, series: &[u8]) -> bool {
         let is_in = match role {
             Role::Number { group } => self.add_number(group, sample),
@@ -420,6 +424,7 @@ impl SeriesCache {
         is_in
     }
 
+    #[inline]
     fn add_number(&mut self, group: u32, sample: Sample) -> bool {
         let state = &mut self.numbers[group as usize];
         let time_unix_nano = sample.time_unix_nano();

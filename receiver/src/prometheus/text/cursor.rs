@@ -2,6 +2,7 @@
 
 use super::Format;
 use super::error::{ParseError, Token};
+use super::float::scan_short_decimal;
 
 /// Reads forward over a body; every step is bounds-checked and moves at least as far as it accepted.
 #[derive(Debug, Clone)]
@@ -91,6 +92,20 @@ impl<'b> Cursor<'b> {
         }
         self.at = after;
         true
+    }
+
+    /// The series and the value of the line if it has nothing but exactly the expected series, one blank and a plain
+    /// decimal; otherwise consumes nothing.
+    #[inline]
+    pub(super) fn take_line_of(&mut self, expected: &[u8]) -> Option<(&'b [u8], f64)> {
+        let line = self.rest();
+        let [b' ', text @ ..] = line.strip_prefix(expected)? else { return None };
+        let (value, length) = scan_short_decimal(text)?;
+        if expected.is_empty() || text.get(length) != Some(&b'\n') {
+            return None;
+        }
+        self.at += expected.len() + length + 2;
+        Some((&line[..expected.len()], value))
     }
 
     /// Reads a quoted string; returns what is between the quotes, escapes and all, or `None` (consuming nothing) when it

@@ -45,41 +45,45 @@ pub(super) fn scan_float(text: &[u8], ends: impl Fn(u8) -> bool) -> (Result<f64,
 /// The common case: a plain decimal that a product or quotient of two exact doubles represents correctly rounded, which
 /// holds for digits up to 2^53 and powers of ten up to 10^22. `None` means nothing: take the slow way.
 #[inline]
-fn scan_short_decimal(text: &[u8]) -> Option<(f64, usize)> {
-    let negative = text.first() == Some(&b'-');
-    let mut at = usize::from(negative);
-    let mut mantissa: u64 = 0;
-    let start = at;
-    while let Some(digit) = digit(text, at) {
-        mantissa = mantissa.wrapping_mul(10).wrapping_add(digit);
-        at += 1;
-    }
-    let mut digits = at - start;
+pub(super) fn scan_short_decimal(text: &[u8]) -> Option<(f64, usize)> {
+    let (is_negative, unsigned) = match text {
+        [b'-', unsigned @ ..] => (true, unsigned),
+        _ => (false, text),
+    };
+    let (mut mantissa, mut rest) = scan_digits(unsigned, 0);
+    let mut digits = unsigned.len() - rest.len();
     let mut fraction = 0;
-    if text.get(at) == Some(&b'.') {
-        at += 1;
-        let start = at;
-        while let Some(digit) = digit(text, at) {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(digit);
-            at += 1;
-        }
-        fraction = at - start;
+    if let [b'.', after @ ..] = rest {
+        (mantissa, rest) = scan_digits(after, mantissa);
+        fraction = after.len() - rest.len();
         digits += fraction;
     }
     // 19 digits cannot have wrapped.
     if digits == 0 || digits > 19 || mantissa > 1 << 53 {
         return None;
     }
+    let mut at = text.len() - rest.len();
     let mut exponent = -(fraction as i32);
-    if let Some(b'e' | b'E') = text.get(at) {
+    if let [b'e' | b'E', ..] = rest {
         let (written, end) = short_exponent(text, at + 1)?;
         exponent += written;
         at = end;
     }
-    let magnitude = mantissa as f64;
+    // Signed numbers convert in one instruction.
+    let magnitude = mantissa as i64 as f64;
     let power = *POWERS.get(exponent.unsigned_abs() as usize)?;
     let value = if exponent < 0 { magnitude / power } else { magnitude * power };
-    Some((if negative { -value } else { value }, at))
+    Some((if is_negative { -value } else { value }, at))
+}
+
+/// Reads digits behind those of `number`; gives all of them and the rest of the text.
+#[inline]
+fn scan_digits(mut text: &[u8], mut number: u64) -> (u64, &[u8]) {
+    while let [digit @ b'0'..=b'9', rest @ ..] = text {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        text = rest;
+    }
+    (number, text)
 }
 
 /// An optional sign and one to three digits.

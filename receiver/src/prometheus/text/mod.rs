@@ -150,6 +150,14 @@ impl<'b> Lexer<'b> {
         self.next_entry_expecting(&[])
     }
 
+    /// The next line's series and value, if it is a sample of exactly the series `expected` without timestamp and
+    /// exemplar, written in the usual way. `None`, and nothing is read, for any other line, good or bad.
+    /// `expected` as in [`next_entry_expecting`](Self::next_entry_expecting).
+    #[inline]
+    pub fn next_sample_of(&mut self, expected: &[u8]) -> Option<(&'b [u8], f64)> {
+        if self.finished { None } else { self.cursor.take_line_of(expected) }
+    }
+
     /// As [`next_entry`](Self::next_entry). If the next line is a sample of exactly the series `expected`, its labels are
     /// taken as read and [`Sample::expected`] is set. `expected` must be a series text that a lexer of the same format
     /// returned before, or empty.
