@@ -18,9 +18,9 @@ pub fn push_u64(out: &mut Vec<u8>, value: u64) {
 /// JSON has no form for the others; they get the text that OTLP/JSON and `pcommon.Value.AsString` use: `NaN`,
 /// `Infinity`, `-Infinity`.
 pub fn push_json_f64(out: &mut Vec<u8>, value: f64) {
-    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
-    if value.abs() < EXACT && value.trunc() == value && (value != 0.0 || value.is_sign_positive()) {
-        return push_i64(out, value as i64);
+    let whole = value as i64;
+    if whole as f64 == value && whole.unsigned_abs() < 1 << 53 && (whole != 0 || value.is_sign_positive()) {
+        return push_i64(out, whole);
     }
     if !value.is_finite() {
         return out.extend_from_slice(non_finite(value, "Infinity", "-Infinity").as_bytes());

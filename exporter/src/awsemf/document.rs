@@ -1,17 +1,18 @@
-//! The text of one EMF document, byte for byte as Go's `encoding/json` writes the reference's map: keys in byte order,
-//! and inside the metadata a fixed order of our own.
+//! What an EMF document looks like, byte for byte as Go's `encoding/json` writes the reference's map: keys in byte order,
+//! and inside the metadata a fixed order of our own. The outcome is a shape; documents are written from it.
 
 use proto::MetricKind;
-use proto::number::{push_i64, push_json_f64, push_u64};
+use proto::number::push_i64;
 
 use super::config::Version;
 use super::fields::Fields;
 use super::form::Form;
-use super::group::{Row, RowValue, Rows};
+use super::group::Row;
 use super::layout::Layout;
 use super::names::{NameId, Names};
 use super::plan::EventPlan;
 use super::selection::Measured;
+use super::shape::{Hole, Shape};
 
 /// A row that is to be written, with the place of its description.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +29,6 @@ pub(crate) struct Document<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) words: &'a Words,
     pub(crate) plan: &'a EventPlan,
-    pub(crate) rows: &'a Rows,
-    pub(crate) time_ms: i64,
     /// Whether to add `prom_metric_type`.
     pub(crate) prometheus: bool,
 }
@@ -45,46 +44,47 @@ enum Own {
 }
 
 impl Document<'_> {
-    /// Appends the document. `chosen` are rows of one group with distinct names, ordered by them; `directives` are the
+    /// Outlines the document. `chosen` are rows of one group with distinct names, ordered by them; `directives` are the
     /// measurement objects that they use, in order.
     ///
     /// A metric overwrites a label of its name, and the fields of the document itself overwrite both; the dimension
     /// sets name them all the same.
-    pub(crate) fn push(&self, out: &mut Vec<u8>, chosen: &[Chosen], directives: &[u32]) {
+    pub(crate) fn outline(&self, shape: &mut Shape, chosen: &[Chosen], directives: &[u32]) {
         let (own, own_len) = self.own_fields(!directives.is_empty());
         let mut own = own[..own_len].iter().peekable();
-        let mut metrics = chosen.iter().peekable();
-        let mut labels = Labels::new(self.plan, self.names);
-        out.push(b'{');
+        let mut metrics = (0..).zip(chosen).peekable();
+        let mut labels = Labels { names: self.names, labels: &self.plan.labels, next: 0 };
+        shape.text.push(b'{');
         loop {
             let own_rank = own.peek().map(|(name, _)| self.names.rank(*name));
-            let metric_rank = metrics.peek().map(|chosen| self.rank(&chosen.row));
+            let metric_rank = metrics.peek().map(|(_, chosen)| self.rank(&chosen.row));
             match (own_rank, metric_rank) {
                 (None, None) => break,
                 (Some(rank), metric) if metric.is_none_or(|metric| rank <= metric) => {
                     if metric == Some(rank) {
                         metrics.next();
                     }
-                    labels.push_below(out, rank);
+                    shape.open(labels.below(rank));
                     let (name, which) = *own.next().expect("it was peeked at");
-                    out.extend_from_slice(self.names.field(name));
-                    self.push_own(out, which, chosen, directives);
+                    shape.text.extend_from_slice(self.names.field(name));
+                    self.push_own(shape, which, chosen, directives);
                 }
                 (_, Some(rank)) => {
-                    labels.push_below(out, rank);
-                    let row = &metrics.next().expect("it was peeked at").row;
-                    out.extend_from_slice(self.names.field(self.fields.at(row.field).name));
-                    self.push_value(out, row.value);
+                    shape.open(labels.below(rank));
+                    let (at, one) = metrics.next().expect("it was peeked at");
+                    shape.text.extend_from_slice(self.names.field(self.fields.at(one.row.field).name));
+                    shape.open(Hole::Value(at));
                 }
                 (Some(_), None) => unreachable!("without a metric the first arm applies"),
             }
-            out.push(b',');
+            shape.text.push(b',');
         }
-        labels.push_rest(out);
-        if out.last() == Some(&b',') {
-            out.pop();
+        match labels.rest() {
+            Some(rest) => shape.open(rest),
+            // The comma behind the last field.
+            None => _ = shape.text.pop(),
         }
-        out.push(b'}');
+        shape.text.push(b'}');
     }
 
     fn rank(&self, row: &Row) -> u32 {
@@ -118,24 +118,25 @@ impl Document<'_> {
         (list, len)
     }
 
-    fn push_own(&self, out: &mut Vec<u8>, which: Own, chosen: &[Chosen], directives: &[u32]) {
+    fn push_own(&self, shape: &mut Shape, which: Own, chosen: &[Chosen], directives: &[u32]) {
         let words = self.words;
+        let text = &mut shape.text;
         match which {
-            Own::Version => out.extend_from_slice(if self.version == Version::V1 { &words.one } else { &words.zero }),
+            Own::Version => text.extend_from_slice(if self.version == Version::V1 { &words.one } else { &words.zero }),
             Own::Aws => {
-                out.extend_from_slice(&words.open_aws);
-                self.push_directives(out, chosen, directives);
-                out.extend_from_slice(&words.timestamp);
-                push_i64(out, self.time_ms);
-                out.push(b'}');
+                text.extend_from_slice(&words.open_aws);
+                self.push_directives(text, chosen, directives);
+                text.extend_from_slice(&words.timestamp);
+                shape.open(Hole::Time);
+                shape.text.push(b'}');
             }
-            Own::CloudWatchMetrics => self.push_directives(out, chosen, directives),
+            Own::CloudWatchMetrics => self.push_directives(text, chosen, directives),
             Own::Timestamp => {
-                out.extend_from_slice(&words.quote);
-                push_i64(out, self.time_ms);
-                out.extend_from_slice(&words.quote);
+                text.extend_from_slice(&words.quote);
+                shape.open(Hole::Time);
+                shape.text.extend_from_slice(&words.quote);
             }
-            Own::PromMetricType => out.extend_from_slice(match self.plan.kind {
+            Own::PromMetricType => text.extend_from_slice(match self.plan.kind {
                 MetricKind::Gauge => &words.gauge,
                 MetricKind::Sum => &words.counter,
                 MetricKind::Histogram => &words.histogram,
@@ -183,44 +184,6 @@ impl Document<'_> {
             }
         });
     }
-
-    fn push_value(&self, out: &mut Vec<u8>, value: RowValue) {
-        match value {
-            RowValue::Number(number) => push_json_f64(out, number),
-            RowValue::Count(count) => push_u64(out, count),
-            RowValue::Statistics(index) => {
-                let s = &self.rows.statistics[index as usize];
-                out.push(b'{');
-                self.push_statistics(out, s.max, s.min, s.count, s.sum);
-            }
-            RowValue::Values(index) => {
-                let part = &self.rows.parts[index as usize];
-                let values = &self.rows.values[part.start..][..part.len];
-                out.extend_from_slice(&self.words.open_values);
-                push_list(out, values, |out, (value, _)| push_json_f64(out, *value));
-                out.extend_from_slice(&self.words.counts);
-                push_list(out, values, |out, (_, count)| push_json_f64(out, *count as f64));
-                out.push(b',');
-                self.push_statistics(out, part.max, part.min, part.count, part.sum);
-            }
-        }
-    }
-
-    fn push_statistics(&self, out: &mut Vec<u8>, max: f64, min: f64, count: u64, sum: f64) {
-        out.extend_from_slice(&self.words.max);
-        push_json_f64(out, max);
-        out.extend_from_slice(&self.words.min);
-        push_json_f64(out, min);
-        out.extend_from_slice(&self.words.count);
-        push_u64(out, count);
-        out.extend_from_slice(&self.words.sum);
-        push_json_f64(out, sum);
-        out.push(b'}');
-    }
-}
-
-fn push_list<T>(out: &mut Vec<u8>, items: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
-    super::json::push_all(out, b"[]", items, push);
 }
 
 /// The constant parts of documents that hold quotes, in the form of the documents.
@@ -240,12 +203,12 @@ pub(crate) struct Words {
     dimensions: Box<[u8]>,
     metrics: Box<[u8]>,
     namespace: Box<[u8]>,
-    open_values: Box<[u8]>,
-    counts: Box<[u8]>,
-    max: Box<[u8]>,
-    min: Box<[u8]>,
-    count: Box<[u8]>,
-    sum: Box<[u8]>,
+    pub(crate) open_values: Box<[u8]>,
+    pub(crate) counts: Box<[u8]>,
+    pub(crate) max: Box<[u8]>,
+    pub(crate) min: Box<[u8]>,
+    pub(crate) count: Box<[u8]>,
+    pub(crate) sum: Box<[u8]>,
 }
 
 impl Words {
@@ -277,41 +240,34 @@ impl Words {
     }
 }
 
-/// Hands out a plan's label text up to a rank; neighbouring labels are copied at once.
+/// Hands out a plan's labels up to a rank; neighbouring labels are one hole.
 struct Labels<'a> {
     names: &'a Names,
     labels: &'a [(NameId, u32)],
-    text: &'a [u8],
-    next: usize,
-    written: u32,
+    next: u32,
 }
 
-impl<'a> Labels<'a> {
-    fn new(plan: &'a EventPlan, names: &'a Names) -> Labels<'a> {
-        Labels { names, labels: &plan.labels, text: &plan.fields, next: 0, written: 0 }
-    }
-
-    /// Appends the labels below a rank and leaves out the one at it.
-    fn push_below(&mut self, out: &mut Vec<u8>, rank: u32) {
-        let mut end = self.written;
-        let mut overwritten = None;
-        while let Some((name, label_end)) = self.labels.get(self.next) {
+impl Labels<'_> {
+    /// The labels below a rank; leaves out the one at it.
+    fn below(&mut self, rank: u32) -> Hole {
+        let from = self.next;
+        let mut to = from;
+        while let Some((name, _)) = self.labels.get(self.next as usize) {
             let label_rank = self.names.rank(*name);
             if label_rank > rank {
                 break;
             }
             self.next += 1;
             if label_rank == rank {
-                overwritten = Some(*label_end);
                 break;
             }
-            end = *label_end;
+            to = self.next;
         }
-        out.extend_from_slice(&self.text[self.written as usize..end as usize]);
-        self.written = overwritten.unwrap_or(end);
+        Hole::Labels { from, to }
     }
 
-    fn push_rest(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.text[self.written as usize..]);
+    fn rest(&self) -> Option<Hole> {
+        let has_rest = (self.next as usize) < self.labels.len();
+        has_rest.then_some(Hole::LastLabels { from: self.next })
     }
 }

@@ -26,12 +26,12 @@ impl Form {
         }
     }
 
-    /// Bytes of the document itself that this text stands for.
-    pub(crate) fn plain_len(self, text: &[u8]) -> usize {
+    /// Characters of this text that the document itself has not.
+    pub(crate) fn escapes(self, text: &[u8]) -> usize {
         match self {
-            Form::Plain => text.len(),
+            Form::Plain => 0,
             // Each escape is two of these characters where the document has one.
-            Form::Escaped => text.len() - quotes_and_backslashes(text) / 2,
+            Form::Escaped => quotes_and_backslashes(text) / 2,
         }
     }
 }
@@ -53,9 +53,9 @@ mod tests {
             let sealed = Form::Escaped.seal(json.as_bytes().to_vec());
             let quoted = format!("\"{}\"", std::str::from_utf8(&sealed).unwrap());
             assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), json);
-            assert_eq!(Form::Escaped.plain_len(&sealed), json.len());
+            assert_eq!(sealed.len() - Form::Escaped.escapes(&sealed), json.len());
             assert_eq!(&*Form::Plain.seal(json.as_bytes().to_vec()), json.as_bytes());
-            assert_eq!(Form::Plain.plain_len(json.as_bytes()), json.len());
+            assert_eq!(Form::Plain.escapes(json.as_bytes()), 0);
         }
     }
 }

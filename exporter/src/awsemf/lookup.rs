@@ -16,6 +16,7 @@ use super::names::{NameId, Names};
 use super::plan::{Plans, SeriesRef};
 use super::resource::{ResourceContext, Resources};
 use super::selection::Selections;
+use super::shape::Shapes;
 
 /// A metric of the batch.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,8 @@ pub(crate) struct Lookup {
     pub(crate) metrics: Vec<MetricInfo>,
     pub(crate) slots: Vec<Slot>,
     index: HashTable<u32>,
+    /// Where the next series is expected.
+    expected: usize,
     resources: Vec<Arc<ResourceContext>>,
     scopes: Vec<NameId>,
 }
@@ -61,6 +64,7 @@ pub(crate) struct Caches {
     pub(crate) resources: Resources,
     pub(crate) selections: Selections,
     pub(crate) plans: Plans,
+    pub(crate) shapes: Shapes,
 }
 
 impl Caches {
@@ -72,6 +76,7 @@ impl Caches {
             resources: Resources::default(),
             selections: Selections::default(),
             plans: Plans::new(default_stream),
+            shapes: Shapes::default(),
         }
     }
 
@@ -87,6 +92,7 @@ impl Lookup {
         let tables = &*batch.tables;
         self.slots.clear();
         self.index.clear();
+        self.expected = 0;
         self.resources.clear();
         let (namespace, conversion) = (&settings.namespace, settings.resource_conversion);
         let resources = tables.resources.iter();
@@ -132,8 +138,14 @@ impl Lookup {
         now_s: u32,
     ) -> usize {
         let key = u64::from(metric.scope) << 35 | (metric.kind as u64) << 32 | u64::from(attributes.0);
+        // Metrics repeat the order in which their series first came.
+        if self.slots.get(self.expected).is_some_and(|slot| slot.key == key) {
+            self.expected += 1;
+            return self.expected - 1;
+        }
         let hash = mix(key, 0);
         if let Some(slot) = self.index.find(hash, |slot| self.slots[*slot as usize].key == key) {
+            self.expected = *slot as usize + 1;
             return *slot as usize;
         }
         let series = plans.series(&self.reference(tables, metric, attributes), now_s);
@@ -141,6 +153,7 @@ impl Lookup {
         let slot = Slot { key, uid: plan.uid, series, prometheus: plan.resource.prometheus, group: None };
         let at = self.slots.len();
         self.slots.push(slot);
+        self.expected = at + 1;
         let slots = &self.slots;
         self.index.insert_unique(hash, at as u32, |slot| mix(slots[*slot as usize].key, 0));
         at

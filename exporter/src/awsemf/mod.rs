@@ -26,11 +26,13 @@ mod points;
 mod resource;
 mod selection;
 mod session;
+mod shape;
 mod slab;
 #[cfg(test)]
 mod tests;
 mod translator;
 mod units;
+mod value;
 
 pub use config::{
     AwsEmfConfig, DescriptorConfig, NO_ROLLUP_GATE, Output, ResourceConversion, TranslationSettings, Version,

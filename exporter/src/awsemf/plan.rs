@@ -13,11 +13,14 @@ use smallvec::SmallVec;
 use super::config::TranslationSettings;
 use super::delta::FORGET_AFTER_S;
 use super::destination::Destinations;
+use super::document::Chosen;
 use super::event::Destination;
 use super::json::{Json, push_string};
 use super::labels::{self, Labels};
 use super::names::{NameId, Names};
 use super::resource::{AttributeKey, ResourceContext};
+use super::selection::Measured;
+use super::shape::Remembered;
 use super::slab::Slab;
 
 /// Plans kept beyond a batch; a batch may add to them before the next one cleans up.
@@ -61,6 +64,8 @@ pub(crate) struct EventPlan {
     pub(crate) directives: Vec<Directive>,
     /// Measurement object by selection.
     pub(crate) by_selection: SmallVec<[(u32, u32); 2]>,
+    /// What its documents looked like last.
+    pub(crate) shapes: Remembered,
     /// Series plans that refer to it.
     users: u32,
     /// Hashes of the labels before they were made into text, so that equal text means equal labels.
@@ -312,9 +317,30 @@ impl EventPlan {
             accepted,
             directives: Vec::new(),
             by_selection: SmallVec::new(),
+            shapes: Remembered::new(),
             users: 1,
             identity,
         }
+    }
+
+    /// The measurement objects that rows use, in the order of the document.
+    pub(crate) fn directives_of(&self, rows: &[Chosen], directives: &mut Vec<u32>) {
+        directives.clear();
+        for one in rows {
+            if let Measured::In(directive) = one.measured
+                && !directives.contains(&directive)
+            {
+                directives.push(directive);
+            }
+        }
+        let order = |directive: &u32| &self.directives[*directive as usize].order;
+        directives.sort_unstable_by(|a, b| order(a).cmp(order(b)));
+    }
+
+    /// The text of labels from one position to before another, each with a comma behind it.
+    pub(crate) fn label_text(&self, from: u32, to: u32) -> &[u8] {
+        let end = |labels: u32| labels.checked_sub(1).map_or(0, |last| self.labels[last as usize].1 as usize);
+        &self.fields[end(from)..end(to)]
     }
 
     fn is(&self, other: &EventPlan) -> bool {

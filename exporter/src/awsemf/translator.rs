@@ -18,6 +18,7 @@ use super::group::{Row, Rows};
 use super::lookup::{Caches, Lookup};
 use super::points::Marks;
 use super::selection::Measured;
+use super::shape::Filling;
 use crate::Encoded;
 
 /// Metric definitions that CloudWatch takes in one measurement object; an event that has more yields no metric.
@@ -104,6 +105,7 @@ impl Translator {
         self.lookup.begin(batch, &self.settings, &mut self.caches);
         self.read(batch, now);
         self.caches.names.settle();
+        self.caches.shapes.begin();
         self.rows.arrange(&self.caches.fields, &self.caches.names);
         self.explain_unsupported(now);
         let mut kept = 0;
@@ -244,32 +246,41 @@ impl Translator {
     fn write_event(&mut self, index: usize, event: u32, rows: &[Chosen], now: Now, sink: &mut dyn EventSink) -> u64 {
         let points = rows.iter().map(|one| one.row.points).sum();
         let (group, _) = self.rows.rows_of(index);
-        let caches = &self.caches;
+        let is_prometheus = group.prometheus && !self.settings.is_agent();
+        let caches = &mut self.caches;
+        let mut remembered = std::mem::take(&mut caches.plans.events.at_mut(event).shapes);
         let plan = caches.plans.events.at(event);
-        self.directives.clear();
-        for one in rows {
-            if let Measured::In(directive) = one.measured
-                && !self.directives.contains(&directive)
-            {
-                self.directives.push(directive);
+        let shape = match caches.shapes.find(&remembered, rows, is_prometheus) {
+            Some(known) => caches.shapes.at(known),
+            None => {
+                let document = Document {
+                    version: self.settings.version,
+                    layout: self.settings.layout,
+                    names: &caches.names,
+                    fields: &caches.fields,
+                    words: &caches.words,
+                    plan,
+                    prometheus: is_prometheus,
+                };
+                let directives = &mut self.directives;
+                caches.shapes.make(&mut remembered, rows, is_prometheus, self.form, |shape| {
+                    plan.directives_of(rows, directives);
+                    document.outline(shape, rows, directives);
+                })
             }
-        }
-        self.directives
-            .sort_unstable_by(|a, b| plan.directives[*a as usize].order.cmp(&plan.directives[*b as usize].order));
-        let document = Document {
-            version: self.settings.version,
-            layout: self.settings.layout,
-            names: &caches.names,
-            fields: &caches.fields,
-            words: &caches.words,
-            plan,
-            rows: &self.rows,
-            time_ms: group.time_ms,
-            prometheus: group.prometheus && !self.settings.is_agent(),
         };
         self.document.clear();
-        document.push(&mut self.document, rows, &self.directives);
-        let plain_len = self.form.plain_len(&self.document);
+        let filling = Filling {
+            plan,
+            chosen: rows,
+            rows: &self.rows,
+            words: &caches.words,
+            time_ms: group.time_ms,
+            form: self.form,
+        };
+        let plain_len = shape.write(&mut self.document, &filling);
+        caches.plans.events.at_mut(event).shapes = remembered;
+        let plan = self.caches.plans.events.at(event);
         if plain_len > MAX_DOCUMENT_BYTES {
             if rows.len() > 1 {
                 let (first, second) = rows.split_at(rows.len() / 2);
