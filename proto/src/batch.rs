@@ -56,8 +56,8 @@ pub struct Meta {
 }
 
 /// The marks of the `metric_declaration` processor: for each point (by column and index) an index into `sets`.
-/// Index 0 means "selected by no declaration". Valid only for the batch it was made for: a processor that drops or
-/// reorders points after it has to drop the selection.
+/// Index 0 means "selected by no declaration", [`Selection::NOT_EVALUATED`] that no declaration was asked. Valid only
+/// for the batch it was made for: who drops or reorders points has to do the same to the marks, or to drop them.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Dimension sets (names) of each distinct selection result; entry 0 is empty.
@@ -70,6 +70,20 @@ pub struct Selection {
     pub exponentials: Vec<u32>,
     /// For `Batch::summaries`.
     pub summaries: Vec<u32>,
+}
+
+impl Selection {
+    /// The mark of a point that came from a batch without marks: treated as if no declarations existed.
+    pub const NOT_EVALUATED: u32 = u32::MAX;
+
+    fn size_bytes(&self) -> usize {
+        let marks = self.numbers.capacity()
+            + self.histograms.capacity()
+            + self.exponentials.capacity()
+            + self.summaries.capacity();
+        let names: usize = self.sets.iter().flatten().map(|set| size_of::<Vec<SymbolId>>() + set.capacity() * 4).sum();
+        marks * 4 + names
+    }
 }
 
 impl Batch {
@@ -89,7 +103,8 @@ impl Batch {
         Arc::make_mut(&mut self.tables)
     }
 
-    /// To be called by whoever edits the point columns directly: the raw request no longer stands for the batch.
+    /// To be called by whoever edits the point columns directly: the raw request and the marks no longer stand for the
+    /// batch.
     pub fn edited(&mut self) {
         self.meta.raw = None;
         self.meta.selection = None;
@@ -105,5 +120,6 @@ impl Batch {
             + self.exemplars.capacity() * size_of::<Exemplar>()
             + (self.bounds.capacity() + self.counts.capacity() + 2 * self.quantiles.capacity()) * 8
             + self.meta.raw.as_ref().map_or(0, Bytes::len)
+            + self.meta.selection.as_ref().map_or(0, |marks| marks.size_bytes())
     }
 }
