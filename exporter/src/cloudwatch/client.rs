@@ -1,7 +1,7 @@
 //! The Logs API: finds region, endpoint and credentials, sends `PutLogEvents` with a body that is already escaped, and
 //! creates what is missing. One call is one attempt: waiting for better times is the sender's business.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use aws_config::meta::region::RegionProviderChain;
@@ -34,7 +34,7 @@ pub(super) struct CloudWatch {
     pub(super) settings: CloudWatchSettings,
     pub(super) context: BuildContext,
     client: OnceLock<Client>,
-    streams: Streams,
+    pub(super) streams: Streams,
 }
 
 impl CloudWatch {
@@ -62,11 +62,11 @@ impl CloudWatch {
     }
 
     /// One attempt. A missing stream is created and the events are put again.
-    pub(super) async fn send(&self, request: &PutRequest) -> Outcome {
+    pub(super) async fn send(self: &Arc<Self>, request: &PutRequest) -> Outcome {
         for _ in 0..CREATE_ROUNDS {
             let error = match self.put(request).await {
                 Ok(rejected) => {
-                    self.streams.works(self, request).await;
+                    self.streams.works(self, &request.group);
                     return Outcome::Delivered { rejected: rejected_points(request, rejected.as_ref()) };
                 }
                 Err(error) => error,
