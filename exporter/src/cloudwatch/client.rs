@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::ReconnectMode;
 use bytes::Bytes;
 use proto::BuildContext;
 
@@ -48,7 +49,12 @@ impl CloudWatch {
         let base = self.sdk_config().await?;
         let mut builder = aws_sdk_cloudwatchlogs::config::Builder::from(&base)
             .http_client(http)
-            .retry_config(RetryConfig::standard().with_max_attempts(self.settings.max_attempts()))
+            .retry_config(
+                // Which connection served a call, our connector does not say, so the SDK cannot close it after an error.
+                RetryConfig::standard()
+                    .with_max_attempts(self.settings.max_attempts())
+                    .with_reconnect_mode(ReconnectMode::ReuseAllConnections),
+            )
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(endpoint) = self.endpoint() {
             builder = builder.endpoint_url(endpoint);
