@@ -2,6 +2,8 @@
 //!
 //! Every component takes and gives this form. Encoding and decoding live in [`crate::otlp`].
 
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,6 +40,25 @@ pub struct Batch {
 /// Request headers: lower-case name and its values.
 pub type ClientHeaders = Vec<(String, Vec<String>)>;
 
+/// Who sent a request, as the Collector tells the address: of gRPC with the port, of HTTP without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// `10.0.0.1`.
+    Host(IpAddr),
+    /// `10.0.0.1:40312`.
+    Socket(SocketAddr),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // An IPv4 address of a listener for both families is shown as one.
+            Peer::Host(ip) => ip.to_canonical().fmt(f),
+            Peer::Socket(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f),
+        }
+    }
+}
+
 /// What is known of a batch beside its points.
 #[derive(Clone, Default)]
 pub struct Meta {
@@ -49,6 +70,8 @@ pub struct Meta {
     pub shared_tables: bool,
     /// Request headers kept by `include_metadata`, lower-case names.
     pub client: Option<Arc<ClientHeaders>>,
+    /// Who sent the request; unknown for what was scraped or joined from several.
+    pub peer: Option<Peer>,
     /// What the `metric_declaration` processor selected.
     pub selection: Option<Arc<Selection>>,
     /// Receive time, Unix milliseconds.
