@@ -84,6 +84,7 @@ pub fn assemble(config: &Config, context: &BuildContext) -> (Option<Assembly>, V
 
     let mut pipelines = Vec::new();
     for pipeline in &config.service.pipelines {
+        problems.extend(edits_after_declarations(config, &pipeline.processors));
         let mut processors = Vec::new();
         for id in &pipeline.processors {
             if let Some(built) = build_processor(config, id, &context, &mut problems) {
@@ -204,6 +205,23 @@ fn build_processor(
     let component = config.processors.get(id)?;
     let factory = processor_factory(component.kind)?;
     keep((factory.build)(&component.node, &context.with_id(&id.to_string())), problems)
+}
+
+/// Declarations are about names, labels and points as they are where `metric_declaration` stands.
+fn edits_after_declarations(config: &Config, processors: &[Spanned<ComponentId>]) -> Vec<Diagnostic> {
+    // By kind, because a kind may be written under several names.
+    let is = |id: &Spanned<ComponentId>, kind: &str| config.processors.get(id).is_some_and(|found| found.kind == kind);
+    let Some(at) = processors.iter().position(|id| is(id, "metric_declaration")) else { return Vec::new() };
+    let first = processors[at].to_string();
+    let warn = |later: &Spanned<ComponentId>| {
+        let text = format!(
+            "{:?} comes after {first:?}: points that it changes may lose what the declarations selected, and are then \
+             published with all their labels",
+            later.to_string()
+        );
+        later.warning(text).help(format!("put {first} after it"))
+    };
+    processors[at..].iter().filter(|id| is(id, "metricstransform")).map(warn).collect()
 }
 
 fn uses(list: &[Spanned<ComponentId>], id: &ComponentId) -> bool {

@@ -1,10 +1,13 @@
 //! Attribute actions, shared by the processors that edit attributes: insert, update, upsert, delete, hash, extract,
 //! convert (Go: `attraction`). Works on one attribute set; which sets is the processor's business.
 
+use std::sync::Arc;
+
 use config::pattern::GoRegex;
 use config::{Diagnostic, Node, Spanned, Value};
 use proto::batch::ClientHeaders;
-use proto::{SymbolId, Tables, ValueId, ValueKind};
+use proto::otlp::{AnyNode, NestedValue};
+use proto::{Meta, Peer, SymbolId, Tables, ValueId, ValueKind};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -20,7 +23,7 @@ pub struct ActionConfig {
     pub value: Option<Node>,
     /// Other attribute whose value is taken.
     pub from_attribute: Spanned<String>,
-    /// Request metadata whose value is taken: `metadata.x-tenant` or `x-tenant`.
+    /// What of the request is taken: `metadata.x-tenant` or `x-tenant`, `client.address`.
     pub from_context: Spanned<String>,
     /// Value when the source is not there.
     pub default_value: Option<Node>,
@@ -28,6 +31,24 @@ pub struct ActionConfig {
     pub pattern: Spanned<String>,
     /// `string`, `int` or `double`.
     pub converted_type: Spanned<String>,
+}
+
+/// The request that a batch came with, as far as actions use it.
+#[derive(Clone, Default)]
+pub(crate) struct Origin {
+    headers: Option<Arc<ClientHeaders>>,
+    peer: Option<Peer>,
+}
+
+impl Origin {
+    pub(crate) fn of(meta: &Meta) -> Origin {
+        Origin { headers: meta.client.clone(), peer: meta.peer }
+    }
+
+    /// True for a batch that was scraped or joined.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.headers.is_none() && self.peer.is_none()
+    }
 }
 
 /// The pairs of a set while they are edited.
@@ -66,6 +87,7 @@ enum From {
     Value(Literal),
     Attribute(String),
     Metadata(String),
+    Address,
 }
 
 #[derive(Clone)]
@@ -74,6 +96,7 @@ enum Literal {
     Bool(bool),
     Int(i64),
     Double(f64),
+    Nested(NestedValue),
 }
 
 impl Actions {
@@ -90,9 +113,9 @@ impl Actions {
     }
 
     /// Applies all of them in order.
-    pub(crate) fn apply(&self, pairs: &mut Pairs, tables: &mut Tables, client: Option<&ClientHeaders>) {
+    pub(crate) fn apply(&self, pairs: &mut Pairs, tables: &mut Tables, origin: &Origin) {
         for action in &self.0 {
-            action.apply(pairs, tables, client);
+            action.apply(pairs, tables, origin);
         }
     }
 }
@@ -180,8 +203,12 @@ fn source(config: &ActionConfig) -> Result<Source, String> {
         From::Value(value)
     } else if !config.from_attribute.is_empty() {
         From::Attribute(config.from_attribute.value.clone())
-    } else if context.starts_with("auth.") || context == "client.address" {
-        return Err(format!("due to from_context {context:?}, which is not supported; use metadata.<header>"));
+    } else if context.starts_with("auth.") {
+        return Err(format!(
+            "due to from_context {context:?}: authenticators give no attributes here; use metadata.<header> or client.address"
+        ));
+    } else if context == "client.address" {
+        From::Address
     } else if !context.is_empty() {
         From::Metadata(context.strip_prefix("metadata.").unwrap_or(context).to_ascii_lowercase())
     } else {
@@ -191,15 +218,32 @@ fn source(config: &ActionConfig) -> Result<Source, String> {
 }
 
 fn literal(node: &Node) -> Result<Literal, String> {
+    let tree = tree(node)?;
+    Ok(match tree {
+        AnyNode::Str(text) => Literal::Text(text.to_owned()),
+        AnyNode::Bool(value) => Literal::Bool(value),
+        AnyNode::Int(value) => Literal::Int(value),
+        AnyNode::Double(value) => Literal::Double(value),
+        _ => match NestedValue::new(&tree) {
+            Some(nested) => Literal::Nested(nested),
+            None => return Err(format!("due to an unsupported value: {}", node.value.describe())),
+        },
+    })
+}
+
+fn tree(node: &Node) -> Result<AnyNode<'_>, String> {
     Ok(match &node.value {
-        Value::Str(text) => Literal::Text(text.to_string()),
-        Value::Bool(value) => Literal::Bool(*value),
+        Value::Null => AnyNode::Empty,
+        Value::Str(text) => AnyNode::Str(text),
+        Value::Bool(value) => AnyNode::Bool(*value),
         Value::Int(value) => {
-            Literal::Int(i64::try_from(*value).map_err(|_| format!("due to {value} being out of the range of int64"))?)
+            AnyNode::Int(i64::try_from(*value).map_err(|_| format!("due to {value} being out of the range of int64"))?)
         }
-        Value::Float(value) => Literal::Double(*value),
-        other => {
-            return Err(format!("due to an unsupported value: {} (use text, a number or a boolean)", other.describe()));
+        Value::Float(value) => AnyNode::Double(*value),
+        Value::Seq(items) => AnyNode::Array(items.iter().map(tree).collect::<Result<_, _>>()?),
+        Value::Map(pairs) => {
+            let pairs = pairs.iter().map(|(key, value)| Ok((&*key.name, tree(value)?)));
+            AnyNode::Map(pairs.collect::<Result<_, String>>()?)
         }
     })
 }
@@ -218,14 +262,14 @@ fn group_names(pattern: &GoRegex) -> Result<Vec<(usize, String)>, String> {
 }
 
 impl Action {
-    fn apply(&self, pairs: &mut Pairs, tables: &mut Tables, client: Option<&ClientHeaders>) {
+    fn apply(&self, pairs: &mut Pairs, tables: &mut Tables, origin: &Origin) {
         match &self.does {
             Does::Set { when, source } => {
                 let at = position(pairs, tables, &self.key);
                 if *when == When::Absent && at.is_some() || *when == When::Present && at.is_none() {
                     return;
                 }
-                if let Some(value) = source.value(pairs, tables, client) {
+                if let Some(value) = source.value(pairs, tables, origin) {
                     put(pairs, tables, &self.key, value);
                 }
             }
@@ -277,15 +321,16 @@ impl Action {
 }
 
 impl Source {
-    fn value(&self, pairs: &Pairs, tables: &mut Tables, client: Option<&ClientHeaders>) -> Option<ValueId> {
+    fn value(&self, pairs: &Pairs, tables: &mut Tables, origin: &Origin) -> Option<ValueId> {
         let found = match &self.from {
             From::Nothing => None,
             From::Value(literal) => Some(literal.intern(tables)),
             From::Attribute(name) => position(pairs, tables, name).map(|i| pairs[i].1),
             From::Metadata(name) => {
-                let values = client.and_then(|c| c.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)));
+                let values = origin.headers.as_ref().and_then(|c| c.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)));
                 values.map(|(_, values)| tables.string_value(&values.join(";")))
             }
+            From::Address => origin.peer.map(|peer| tables.string_value(&peer.to_string())),
         };
         found.or_else(|| self.default.as_ref().map(|literal| literal.intern(tables)))
     }
@@ -300,6 +345,7 @@ impl Literal {
             }
             Literal::Int(value) => int(tables, *value),
             Literal::Double(value) => double(tables, *value),
+            Literal::Nested(value) => value.intern(tables),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Every component takes and gives this form. Encoding and decoding live in [`crate::otlp`].
 
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,6 +40,25 @@ pub struct Batch {
 /// Request headers: lower-case name and its values.
 pub type ClientHeaders = Vec<(String, Vec<String>)>;
 
+/// Who sent a request, as the Collector tells the address: of gRPC with the port, of HTTP without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// `10.0.0.1`.
+    Host(IpAddr),
+    /// `10.0.0.1:40312`.
+    Socket(SocketAddr),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // An IPv4 address of a listener for both families is shown as one.
+            Peer::Host(ip) => ip.to_canonical().fmt(f),
+            Peer::Socket(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).fmt(f),
+        }
+    }
+}
+
 /// What is known of a batch beside its points.
 #[derive(Clone, Default)]
 pub struct Meta {
@@ -49,6 +70,8 @@ pub struct Meta {
     pub shared_tables: bool,
     /// Request headers kept by `include_metadata`, lower-case names.
     pub client: Option<Arc<ClientHeaders>>,
+    /// Who sent the request; unknown for what was scraped or joined from several.
+    pub peer: Option<Peer>,
     /// What the `metric_declaration` processor selected.
     pub selection: Option<Arc<Selection>>,
     /// Receive time, Unix milliseconds.
@@ -56,8 +79,8 @@ pub struct Meta {
 }
 
 /// The marks of the `metric_declaration` processor: for each point (by column and index) an index into `sets`.
-/// Index 0 means "selected by no declaration". Valid only for the batch it was made for: a processor that drops or
-/// reorders points after it has to drop the selection.
+/// Index 0 means "selected by no declaration", [`Selection::NOT_EVALUATED`] that no declaration was asked. Valid only
+/// for the batch it was made for: who drops or reorders points has to do the same to the marks, or to drop them.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Dimension sets (names) of each distinct selection result; entry 0 is empty.
@@ -70,6 +93,20 @@ pub struct Selection {
     pub exponentials: Vec<u32>,
     /// For `Batch::summaries`.
     pub summaries: Vec<u32>,
+}
+
+impl Selection {
+    /// The mark of a point that came from a batch without marks: treated as if no declarations existed.
+    pub const NOT_EVALUATED: u32 = u32::MAX;
+
+    fn size_bytes(&self) -> usize {
+        let marks = self.numbers.capacity()
+            + self.histograms.capacity()
+            + self.exponentials.capacity()
+            + self.summaries.capacity();
+        let names: usize = self.sets.iter().flatten().map(|set| size_of::<Vec<SymbolId>>() + set.capacity() * 4).sum();
+        marks * 4 + names
+    }
 }
 
 impl Batch {
@@ -89,7 +126,8 @@ impl Batch {
         Arc::make_mut(&mut self.tables)
     }
 
-    /// To be called by whoever edits the point columns directly: the raw request no longer stands for the batch.
+    /// To be called by whoever edits the point columns directly: the raw request and the marks no longer stand for the
+    /// batch.
     pub fn edited(&mut self) {
         self.meta.raw = None;
         self.meta.selection = None;
@@ -105,5 +143,6 @@ impl Batch {
             + self.exemplars.capacity() * size_of::<Exemplar>()
             + (self.bounds.capacity() + self.counts.capacity() + 2 * self.quantiles.capacity()) * 8
             + self.meta.raw.as_ref().map_or(0, Bytes::len)
+            + self.meta.selection.as_ref().map_or(0, |marks| marks.size_bytes())
     }
 }

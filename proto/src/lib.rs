@@ -19,7 +19,7 @@ pub mod targets;
 pub mod telemetry;
 
 pub use attrs::{AttrSetId, ValueId, ValueKind};
-pub use batch::{Batch, Meta, Selection};
+pub use batch::{Batch, Meta, Peer, Selection};
 pub use context::BuildContext;
 pub use next::{Consume, Next, Refusal, RefusalKind};
 pub use points::{

@@ -1,7 +1,11 @@
 //! Joining and cutting batches, for processors that buffer. Order of points is kept; nothing is merged or regrouped.
+//! The marks of `metric_declaration` stay with their points.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use crate::attrs::{AttrSetId, Attrs, ValueId, ValueKind};
-use crate::batch::Batch;
+use crate::batch::{Batch, Selection};
 use crate::points::{Exemplar, ExponentialBuckets, Point, Range32};
 use crate::symbols::{SymbolId, Symbols};
 use crate::tables::{Metric, Resource, Scope, Tables};
@@ -10,15 +14,34 @@ impl Batch {
     /// Appends a copy of all of `other`: its resources, scopes and metrics stay apart from those that are there, as
     /// the Collector's `batch` keeps each `ResourceMetrics` whole.
     pub fn append(&mut self, other: &Batch) {
+        let marks = self.meta.selection.take();
         self.edited();
-        self.meta.client = None;
+        (self.meta.client, self.meta.peer) = (None, None);
         self.meta.shared_tables |= other.meta.shared_tables;
         let (bounds, counts) = (self.bounds.len() as u32, self.counts.len() as u32);
         let (quantiles, exemplars) = (self.quantiles.len() as u32, self.exemplars.len() as u32);
-        let tables = std::sync::Arc::make_mut(&mut self.tables);
+        let tables = Arc::make_mut(&mut self.tables);
         let metrics = tables.metrics.len() as u32;
         let mut map = Mapping::new(&other.tables);
         map.tables(tables);
+        if marks.is_some() || other.meta.selection.is_some() {
+            let theirs = other.meta.selection.as_deref();
+            let mut marks = marks.map(Arc::unwrap_or_clone).unwrap_or_default();
+            let sets = map.sets(&mut tables.symbols, theirs, &mut marks);
+            macro_rules! column {
+                ($column:ident) => {
+                    marks.$column.resize(self.$column.len(), Selection::NOT_EVALUATED);
+                    let new = theirs.iter().flat_map(|theirs| &theirs.$column);
+                    marks.$column.extend(new.map(|mark| sets.get(*mark as usize).unwrap_or(&Selection::NOT_EVALUATED)));
+                    marks.$column.resize(self.$column.len() + other.$column.len(), Selection::NOT_EVALUATED);
+                };
+            }
+            column!(numbers);
+            column!(histograms);
+            column!(exponentials);
+            column!(summaries);
+            self.meta.selection = Some(Arc::new(marks));
+        }
         let mut attrs = |id| map.attrs(tables, id);
         let shift = |range: Range32, by: u32| Range32 { start: range.start + by, ..range };
         let side = |b: ExponentialBuckets| ExponentialBuckets { counts: shift(b.counts, counts), ..b };
@@ -54,6 +77,7 @@ impl Batch {
     /// Takes the first `points` points, in the order of their metrics, and leaves the rest. Both halves share the
     /// tables, so metrics without points in a half are left out when it is encoded as OTLP.
     pub fn split_first(&mut self, points: usize) -> Batch {
+        let marks = self.meta.selection.take();
         self.edited();
         self.meta.shared_tables = true;
         let metric = self.metric_at(points);
@@ -66,15 +90,27 @@ impl Batch {
             meta: self.meta.clone(),
             ..Batch::default()
         };
+        let marked = marks.is_some();
+        let mut rest = marks.map(Arc::unwrap_or_clone).unwrap_or_default();
+        let mut taken = Selection { sets: rest.sets.clone(), ..Selection::default() };
+        // All of the metrics before, then what is still missing of this one.
         let mut left = points;
-        left -= move_below(&mut self.numbers, &mut first.numbers, metric);
-        left -= move_below(&mut self.histograms, &mut first.histograms, metric);
-        left -= move_below(&mut self.exponentials, &mut first.exponentials, metric);
-        left -= move_below(&mut self.summaries, &mut first.summaries, metric);
-        left -= move_some(&mut self.numbers, &mut first.numbers, metric, left);
-        left -= move_some(&mut self.histograms, &mut first.histograms, metric, left);
-        left -= move_some(&mut self.exponentials, &mut first.exponentials, metric, left);
-        move_some(&mut self.summaries, &mut first.summaries, metric, left);
+        for wanted in [0..metric, metric..metric.saturating_add(1)] {
+            macro_rules! column {
+                ($column:ident) => {
+                    let marks = (&mut rest.$column, &mut taken.$column);
+                    left -= move_points(&mut self.$column, &mut first.$column, marks, &wanted, left);
+                };
+            }
+            column!(numbers);
+            column!(histograms);
+            column!(exponentials);
+            column!(summaries);
+        }
+        if marked {
+            self.meta.selection = Some(Arc::new(rest));
+            first.meta.selection = Some(Arc::new(taken));
+        }
         first
     }
 
@@ -99,24 +135,39 @@ impl Batch {
     }
 }
 
-fn move_below<P: Point + Copy>(from: &mut Vec<P>, to: &mut Vec<P>, metric: u32) -> usize {
-    let before = to.len();
-    to.extend(from.iter().copied().filter(|p| p.metric() < metric));
-    from.retain(|p| p.metric() >= metric);
-    to.len() - before
-}
-
-fn move_some<P: Point + Copy>(from: &mut Vec<P>, to: &mut Vec<P>, metric: u32, at_most: usize) -> usize {
-    let mut moved = 0;
-    from.retain(|p| {
-        let take = p.metric() == metric && moved < at_most;
+/// Moves at most so many points of the wanted metrics, with their marks if there are any; returns how many.
+fn move_points<P: Point + Copy>(
+    from: &mut Vec<P>,
+    to: &mut Vec<P>,
+    marks: (&mut Vec<u32>, &mut Vec<u32>),
+    wanted: &Range<u32>,
+    at_most: usize,
+) -> usize {
+    let takes = || {
+        let mut left = at_most;
+        move |point: &P| {
+            let take = left > 0 && wanted.contains(&point.metric());
+            left -= usize::from(take);
+            take
+        }
+    };
+    let (mut take, mut point) = (takes(), from.iter());
+    marks.0.retain(|mark| {
+        let take = point.next().is_some_and(&mut take);
         if take {
-            to.push(*p);
-            moved += 1;
+            marks.1.push(*mark);
         }
         !take
     });
-    moved
+    let (mut take, before) = (takes(), to.len());
+    from.retain(|point| {
+        let take = take(point);
+        if take {
+            to.push(*point);
+        }
+        !take
+    });
+    to.len() - before
 }
 
 /// Ids of one batch as ids of another, found when first needed.
@@ -152,6 +203,28 @@ impl<'a> Mapping<'a> {
             let [name, description, unit] = [m.name, m.description, m.unit].map(|id| self.symbol(&mut to.symbols, id));
             to.metrics.push(Metric { scope: m.scope + scopes, name, description, unit, metadata, ..m.clone() });
         }
+    }
+
+    /// Adds the dimension sets of marks to those of others; returns the new index by old index.
+    fn sets(&mut self, to: &mut Symbols, theirs: Option<&Selection>, marks: &mut Selection) -> Vec<u32> {
+        if marks.sets.is_empty() {
+            marks.sets.push(Vec::new());
+        }
+        let mut index = Vec::new();
+        for (at, sets) in theirs.map_or(&[][..], |theirs| &theirs.sets).iter().enumerate() {
+            let sets: Vec<Vec<SymbolId>> =
+                sets.iter().map(|set| set.iter().map(|name| self.symbol(to, *name)).collect()).collect();
+            // The first one is "selected by nothing"; another empty one is "selected, without dimensions".
+            let known = match at {
+                0 => Some(0),
+                _ => marks.sets.iter().skip(1).position(|known| *known == sets).map(|known| known + 1),
+            };
+            index.push(known.unwrap_or_else(|| {
+                marks.sets.push(sets);
+                marks.sets.len() - 1
+            }) as u32);
+        }
+        index
     }
 
     fn attrs(&mut self, to: &mut Tables, id: AttrSetId) -> AttrSetId {

@@ -98,6 +98,22 @@ fn context(environment: Vec<(&'static str, String)>) -> BuildContext {
 
 async fn run(change: impl FnOnce(&mut CloudWatchSettings)) -> Run {
     let aws = FakeAws::start(World::default()).await;
+    let (sender, context) = sender(&aws, SenderSettings::default().timeout, change).await;
+    Run { aws, sender, context }
+}
+
+/// As [`run`], with another time for an attempt.
+async fn run_within(timeout: Duration, change: impl FnOnce(&mut CloudWatchSettings)) -> Run {
+    let aws = FakeAws::start(World::default()).await;
+    let (sender, context) = sender(&aws, Some(timeout), change).await;
+    Run { aws, sender, context }
+}
+
+async fn sender(
+    aws: &FakeAws,
+    timeout: Option<Duration>,
+    change: impl FnOnce(&mut CloudWatchSettings),
+) -> (Sender<Plain>, BuildContext) {
     let context = context(vec![]);
     let mut settings = CloudWatchSettings {
         endpoint: aws.url(),
@@ -105,13 +121,13 @@ async fn run(change: impl FnOnce(&mut CloudWatchSettings)) -> Run {
         ..CloudWatchSettings::default()
     };
     change(&mut settings);
-    let mut sending = SenderSettings::default();
+    let mut sending = SenderSettings { timeout, ..SenderSettings::default() };
     sending.retry.initial_interval = Duration::from_millis(5);
     sending.retry.max_interval = Duration::from_millis(20);
     let target = Arc::new(Target::cloudwatch(settings, &context));
     let sender = Sender::new(Plain { target }, sending, &context);
     sender.start().await.unwrap();
-    Run { aws, sender, context }
+    (sender, context)
 }
 
 impl Run {
@@ -125,6 +141,17 @@ impl Run {
         assert_eq!(counts.received, counts.sent + counts.dropped_total());
         assert_eq!(counts.sent, self.aws.accepted_events());
         counts
+    }
+
+    /// Goes on delivering until the group has this retention.
+    async fn gets_retention(&self, days: i64) {
+        for _ in 0..1000 {
+            self.delivers(&[(1, 0)]).await;
+            if self.aws.groups()[0].retention_days == Some(days) {
+                return;
+            }
+        }
+        panic!("the retention is {:?}", self.aws.groups()[0].retention_days);
     }
 
     async fn delivers(&self, points: &[(u32, i64)]) {
@@ -188,6 +215,42 @@ async fn a_failing_retention_call_costs_no_event() {
     run.aws.fault(Fault::deny("PutRetentionPolicy").always());
     run.delivers(&[(1, 0), (2, 0)]).await;
     assert_eq!(run.aws.groups()[0].retention_days, None);
+}
+
+#[tokio::test]
+async fn a_group_gets_its_retention_though_a_call_for_it_hangs_or_its_answer_is_lost() {
+    for fault in [Fault::hang("PutRetentionPolicy"), Fault::drop_after("CreateLogGroup"), Fault::hang("CreateLogGroup")]
+    {
+        // One attempt of the SDK and several.
+        for max_retries in [1, 3] {
+            let run = run_within(Duration::from_millis(500), |s| {
+                s.log_retention_days = 3;
+                s.max_retries = max_retries;
+            })
+            .await;
+            run.aws.fault(fault.clone());
+            run.gets_retention(3).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_somebody_else_made_keeps_its_retention() {
+    let aws = FakeAws::start(World::default()).await;
+    aws.fault(Fault::deny("CreateLogGroup").containing("first").always());
+    let (first, _) = sender(&aws, None, |s| {
+        s.log_retention_days = 3;
+        s.tags = [("who".to_owned(), "first".to_owned())].into();
+    })
+    .await;
+    first.export(batch(&[(1, 0)])).await.unwrap();
+    wait_until("a refused creation", Duration::from_secs(20), || (aws.count("CreateLogGroup") > 0).then_some(())).await;
+    let (second, _) = sender(&aws, None, |_| {}).await;
+    second.export(batch(&[(2, 0)])).await.unwrap();
+    wait_until("both events", Duration::from_secs(20), || (aws.accepted_events() == 2).then_some(())).await;
+    first.export(batch(&[(1, 0)])).await.unwrap();
+    wait_until("the third event", Duration::from_secs(20), || (aws.accepted_events() == 3).then_some(())).await;
+    assert_eq!((aws.count("PutRetentionPolicy"), aws.groups()[0].retention_days), (0, None));
 }
 
 #[tokio::test]

@@ -280,6 +280,64 @@ async fn a_definition_that_cannot_be_read_costs_its_tasks_only() {
     running.end().await;
 }
 
+/// A task for each of so many definitions, named so that `d20` is in the middle of the order.
+fn world_of_definitions(count: u8) -> World {
+    let mut world = World::default();
+    for n in 10..10 + count {
+        let port = Port { container: 8080, host: 8080 };
+        let definition = world.define(&format!("d{n}"), 1, "awsvpc", vec![container("app", port)]);
+        run(&mut world, &definition, n);
+    }
+    world
+}
+
+#[tokio::test]
+async fn one_bad_definition_costs_no_other_task_its_target() {
+    for fault in [Fault::garble("DescribeTaskDefinition"), Fault::deny("DescribeTaskDefinition")] {
+        let aws = FakeAws::start(world_of_definitions(44)).await;
+        aws.fault(fault.containing("/d11:").always());
+        let folder = tempfile::tempdir().unwrap();
+        let section = format!("cluster_name: prod\ncluster_region: us-west-2\n{BY_DEFINITION}");
+        // One round only.
+        let running = Running::start_every("1h", aws, folder, &section, None).await;
+        running.until("43 targets", |r| r.addresses().is_some_and(|a| a.len() == 43)).await;
+        assert!(!running.addresses().unwrap().contains(&"10.0.0.11:8080".to_owned()));
+        assert_eq!(running.aws.count("DescribeTaskDefinition"), 44);
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn when_no_definition_can_be_read_few_are_asked_for() {
+    let aws = FakeAws::start(world_of_definitions(44)).await;
+    aws.fault(Fault::deny("DescribeTaskDefinition").always());
+    let folder = tempfile::tempdir().unwrap();
+    let section = format!("cluster_name: prod\ncluster_region: us-west-2\n{BY_DEFINITION}");
+    let running = Running::start_every("1h", aws, folder, &section, None).await;
+    let labels = [("extension", "ecs_observer"), ("reason", "task_definition")];
+    let problems = running.context.telemetry.gauge("otelcol_ecs_observer_problems", "", &labels);
+    running.until("44 problems", |_| problems.get() == 44).await;
+    let asked = running.aws.count("DescribeTaskDefinition");
+    assert!((4..=8).contains(&asked), "{asked} definitions were asked for");
+    running.end().await;
+}
+
+#[tokio::test]
+async fn many_bad_definitions_side_by_side_do_not_stand_in_the_way_for_ever() {
+    let aws = FakeAws::start(world_of_definitions(44)).await;
+    // `d10` to `d19`.
+    aws.fault(Fault::deny("DescribeTaskDefinition").containing("/d1").always());
+    let folder = tempfile::tempdir().unwrap();
+    let section = format!("cluster_name: prod\ncluster_region: us-west-2\n{BY_DEFINITION}");
+    let running = Running::start_with(aws, folder, &section, None).await;
+    running.until("34 targets", |r| r.addresses().is_some_and(|a| a.len() == 34)).await;
+    // One that was at the end of the row of bad ones recovers.
+    running.aws.clear_faults();
+    running.aws.fault(Fault::deny("DescribeTaskDefinition").containing("/d12").always());
+    running.until("43 targets", |r| r.addresses().is_some_and(|a| a.len() == 43)).await;
+    running.end().await;
+}
+
 #[tokio::test]
 async fn many_tasks_are_paged_and_described_in_batches() {
     let ids: Vec<u8> = (1..=203).collect();

@@ -54,6 +54,10 @@ async fn server_errors_and_cut_connections_lose_nothing() {
     wait_arrived(&aws, mark + 5).await;
     assert!(agent.stop().await.success());
     assert_none_lost(&aws);
+    // What is tried again is told by the sender, and is no error.
+    let errors: Vec<String> =
+        agent.log().lines().filter(|line| line.contains("\terror\t")).map(str::to_owned).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! The Logs API: finds region, endpoint and credentials, sends `PutLogEvents` with a body that is already escaped, and
 //! creates what is missing. One call is one attempt: waiting for better times is the sender's business.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use aws_config::meta::region::RegionProviderChain;
@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::ReconnectMode;
 use bytes::Bytes;
 use proto::BuildContext;
 
@@ -34,7 +35,7 @@ pub(super) struct CloudWatch {
     pub(super) settings: CloudWatchSettings,
     pub(super) context: BuildContext,
     client: OnceLock<Client>,
-    streams: Streams,
+    pub(super) streams: Streams,
 }
 
 impl CloudWatch {
@@ -48,7 +49,12 @@ impl CloudWatch {
         let base = self.sdk_config().await?;
         let mut builder = aws_sdk_cloudwatchlogs::config::Builder::from(&base)
             .http_client(http)
-            .retry_config(RetryConfig::standard().with_max_attempts(self.settings.max_attempts()))
+            .retry_config(
+                // Which connection served a call, our connector does not say, so the SDK cannot close it after an error.
+                RetryConfig::standard()
+                    .with_max_attempts(self.settings.max_attempts())
+                    .with_reconnect_mode(ReconnectMode::ReuseAllConnections),
+            )
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(endpoint) = self.endpoint() {
             builder = builder.endpoint_url(endpoint);
@@ -62,11 +68,11 @@ impl CloudWatch {
     }
 
     /// One attempt. A missing stream is created and the events are put again.
-    pub(super) async fn send(&self, request: &PutRequest) -> Outcome {
+    pub(super) async fn send(self: &Arc<Self>, request: &PutRequest) -> Outcome {
         for _ in 0..CREATE_ROUNDS {
             let error = match self.put(request).await {
                 Ok(rejected) => {
-                    self.streams.works(self, request).await;
+                    self.streams.works(self, &request.group);
                     return Outcome::Delivered { rejected: rejected_points(request, rejected.as_ref()) };
                 }
                 Err(error) => error,

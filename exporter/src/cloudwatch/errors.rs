@@ -71,6 +71,11 @@ impl ApiError {
         ApiError { kind, code, text, after: answer.and_then(retry_after) }
     }
 
+    /// Whether the service may have done what was asked, with only its answer missing.
+    pub(super) fn may_have_worked(&self) -> bool {
+        matches!(self.kind, Kind::Timeout | Kind::Transient)
+    }
+
     /// The outcome of an attempt that ended with this error.
     pub(super) fn outcome(self) -> Outcome {
         match self.kind {

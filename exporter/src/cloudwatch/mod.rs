@@ -15,6 +15,8 @@ pub use batcher::{Batcher, MAX_AGE_MS, MAX_AHEAD_MS};
 pub use request::{Lines, PutRequest, Request};
 pub use settings::CloudWatchSettings;
 
+use std::sync::Arc;
+
 use proto::{BoxFuture, BuildContext};
 
 use crate::Outcome;
@@ -24,14 +26,14 @@ use client::CloudWatch;
 pub struct Target(Kind);
 
 enum Kind {
-    CloudWatch(Box<CloudWatch>),
+    CloudWatch(Arc<CloudWatch>),
     Stdout,
 }
 
 impl Target {
     /// CloudWatch Logs. Reads nothing and connects to nothing before [`Target::start`].
     pub fn cloudwatch(settings: CloudWatchSettings, context: &BuildContext) -> Target {
-        Target(Kind::CloudWatch(Box::new(CloudWatch::new(settings, context))))
+        Target(Kind::CloudWatch(Arc::new(CloudWatch::new(settings, context))))
     }
 
     /// Standard output, one document a line; needs no region and no credentials.

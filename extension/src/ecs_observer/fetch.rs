@@ -13,6 +13,7 @@ use super::cache::Cache;
 use super::call::{ApiError, Kind};
 use super::ec2::{Ec2Api, INSTANCES_BATCH};
 use super::ecs_api::{CONCURRENCY, DESCRIBE_BATCH, EcsApi, service_name};
+use super::gap::Gap;
 use super::matcher::Rules;
 use super::targets::wants;
 use super::world::{Definition, Instance, Lookup, Services, Task, World};
@@ -21,6 +22,8 @@ use super::world::{Definition, Instance, Lookup, Services, Task, World};
 const CACHE_ENTRIES: usize = 2000;
 /// How long an instance's addresses and tags are believed.
 const INSTANCE_MAX_AGE: Duration = Duration::from_secs(600);
+/// So many definitions in a row that cannot be read (all calls in flight) mean that the cause is not theirs.
+const MAX_FAILURES_IN_A_ROW: usize = CONCURRENCY;
 
 /// Asks, and remembers what need not be asked again.
 pub(crate) struct Fetcher {
@@ -28,14 +31,25 @@ pub(crate) struct Fetcher {
     ec2: Ec2Api,
     cluster_name: String,
     definitions: Cache<Definition>,
+    /// Definitions that could not be read.
+    unread: HashMap<String, Unread>,
+    rounds: u64,
     instances: Cache<Instance>,
+}
+
+/// A definition that could not be read.
+struct Unread {
+    /// The round that asked for it last.
+    asked: u64,
+    /// Why it failed then.
+    text: String,
 }
 
 /// What a round brought.
 pub(crate) struct Fetched {
     pub(crate) world: World,
-    /// Calls that failed without ending the round.
-    pub(crate) errors: Vec<ApiError>,
+    /// What failed without ending the round.
+    pub(crate) gaps: Vec<Gap>,
 }
 
 impl Fetcher {
@@ -45,30 +59,35 @@ impl Fetcher {
             ec2,
             cluster_name: cluster_name.to_owned(),
             definitions: Cache::new(CACHE_ENTRIES, None),
+            unread: HashMap::new(),
+            rounds: 0,
             instances: Cache::new(CACHE_ENTRIES, Some(INSTANCE_MAX_AGE)),
         }
     }
 
     /// The cluster as it is now; an error if its tasks cannot be read.
     pub(crate) async fn round(&mut self, rules: &Rules) -> Result<Fetched, ApiError> {
+        self.rounds += 1;
         self.definitions.begin_round();
         self.instances.begin_round();
         let mut world = World { cluster_name: self.cluster_name.clone(), ..World::default() };
-        let mut errors = Vec::new();
+        let mut gaps = Vec::new();
         let arns = self.ecs.list_tasks().await?;
         world.tasks = self.ecs.describe_tasks(&arns).await?;
         // ECS has not placed it yet.
         world.tasks.retain(|t| t.launch_type != "EC2" || t.container_instance_arn.is_some());
-        self.definitions(&mut world, &mut errors).await;
-        self.services(rules, &mut world, &mut errors).await;
-        self.instances(rules, &mut world, &mut errors).await;
-        Ok(Fetched { world, errors })
+        self.definitions(&mut world, &mut gaps).await;
+        self.services(rules, &mut world, &mut gaps).await;
+        self.instances(rules, &mut world, &mut gaps).await;
+        Ok(Fetched { world, gaps })
     }
 
-    /// Definitions of all tasks. After an error that concerns more than one definition the others are not asked for.
-    async fn definitions(&mut self, world: &mut World, errors: &mut Vec<ApiError>) {
+    /// Definitions of all tasks. One that cannot be read costs itself; after several in a row the others are not asked
+    /// for in this round. Who failed goes last in the next one, so that no definition stands in another's way for ever.
+    async fn definitions(&mut self, world: &mut World, gaps: &mut Vec<Gap>) {
         let arns: BTreeSet<&str> =
             world.tasks.iter().map(|t| t.definition_arn.as_str()).filter(|a| !a.is_empty()).collect();
+        self.unread.retain(|arn, _| arns.contains(arn.as_str()));
         let mut missing = Vec::new();
         for arn in arns {
             match self.definitions.fresh(arn) {
@@ -78,6 +97,7 @@ impl Fetcher {
                 None => missing.push(arn.to_owned()),
             }
         }
+        missing.sort_by_key(|arn| self.unread.get(arn).map_or(0, |unread| unread.asked));
         let ecs = &self.ecs;
         let ask = |arn: &String| -> BoxFuture<'_, _> {
             let arn = arn.clone();
@@ -88,7 +108,8 @@ impl Fetcher {
         };
         let calls: Vec<_> = missing.iter().map(ask).collect();
         let mut answers = stream::iter(calls).buffer_unordered(CONCURRENCY);
-        let mut gave_up = None;
+        let mut failures: Vec<(String, ApiError)> = Vec::new();
+        let mut in_a_row = 0;
         while let Some((arn, answer)) = answers.next().await {
             let lookup = match answer {
                 Ok(definition) => {
@@ -98,22 +119,36 @@ impl Fetcher {
                 }
                 Err(error) if error.kind == Kind::Refused => Lookup::Missing(error.text),
                 Err(error) => {
-                    gave_up = Some(error);
-                    break;
+                    let text = error.to_string();
+                    self.unread.insert(arn.clone(), Unread { asked: self.rounds, text: text.clone() });
+                    failures.push((arn.clone(), error));
+                    Lookup::Failed(text)
                 }
             };
-            world.definitions.insert(arn, lookup);
-        }
-        if let Some(error) = gave_up {
-            for arn in missing {
-                world.definitions.entry(arn).or_insert_with(|| Lookup::Failed(error.to_string()));
+            in_a_row = if matches!(lookup, Lookup::Failed(_)) { in_a_row + 1 } else { 0 };
+            if in_a_row == 0 {
+                self.unread.remove(&arn);
             }
-            errors.push(error);
+            world.definitions.insert(arn, lookup);
+            if in_a_row == MAX_FAILURES_IN_A_ROW {
+                break;
+            }
         }
+        let Some((_, last)) = failures.last() else { return };
+        let last = last.to_string();
+        let mut not_asked = 0;
+        for arn in missing {
+            let why = self.unread.get(&arn).map_or(&last, |unread| &unread.text);
+            world.definitions.entry(arn).or_insert_with(|| {
+                not_asked += 1;
+                Lookup::Failed(why.clone())
+            });
+        }
+        gaps.extend(Gap::definitions(failures, not_asked));
     }
 
     /// The ids by which services start tasks, if a matcher asks for services and a task's group does not name its own.
-    async fn services(&mut self, rules: &Rules, world: &mut World, errors: &mut Vec<ApiError>) {
+    async fn services(&mut self, rules: &Rules, world: &mut World, gaps: &mut Vec<Gap>) {
         let unclear = |t: &Task| !t.started_by.is_empty() && t.service_of_group().is_none();
         if !rules.match_services() || !world.tasks.iter().any(unclear) {
             return;
@@ -122,7 +157,7 @@ impl Fetcher {
             Ok(known) => Services::Known(known),
             Err(error) => {
                 let failed = Services::Failed(error.to_string());
-                errors.push(error);
+                gaps.push(Gap::services(error));
                 failed
             }
         };
@@ -139,7 +174,7 @@ impl Fetcher {
     }
 
     /// The hosts of the wanted tasks.
-    async fn instances(&mut self, rules: &Rules, world: &mut World, errors: &mut Vec<ApiError>) {
+    async fn instances(&mut self, rules: &Rules, world: &mut World, gaps: &mut Vec<Gap>) {
         let mut missing = BTreeSet::new();
         for task in &world.tasks {
             let Some(arn) = &task.container_instance_arn else { continue };
@@ -190,7 +225,7 @@ impl Fetcher {
             }
             if let (Err(error), None) = (found, &failed) {
                 failed = Some(error.clone());
-                errors.push(error);
+                gaps.push(Gap::hosts(error));
             }
         }
     }

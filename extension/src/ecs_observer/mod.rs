@@ -15,6 +15,7 @@ mod ec2_xml;
 mod ecs_api;
 mod fetch;
 mod file;
+mod gap;
 pub mod labels;
 pub mod matcher;
 mod metadata;

@@ -131,11 +131,11 @@ impl Observer {
     }
 
     /// Decides what the targets are now, and publishes and writes them if they changed.
-    async fn hand_over(&mut self, Fetched { world, errors }: Fetched) {
+    async fn hand_over(&mut self, Fetched { world, gaps }: Fetched) {
         let found = discover(&world, &self.settings.rules);
         let targets = self.memory.merge(found.tasks);
-        self.report.round(&world, &targets, &found.problems, &errors, self.published.as_deref());
-        if targets.is_empty() && !errors.is_empty() {
+        self.report.round(&world, &targets, &found.problems, &gaps, self.published.as_deref());
+        if targets.is_empty() && !gaps.is_empty() {
             // Nothing was found because it could not be read; an earlier run's file may know more.
             self.report.nothing_known();
             return;

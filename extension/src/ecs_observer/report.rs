@@ -5,12 +5,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto::{Counter, Gauge, Telemetry};
 
-use super::call::ApiError;
+use super::call::{ApiError, Kind, Operation};
+use super::gap::Gap;
 use super::targets::{Problem, Reason, Target};
 use super::world::World;
 
 /// New problems that are logged one by one in a round; the rest as a number.
 const MAX_LOGGED: usize = 20;
+
+/// What tells one error from another.
+type Trouble = (Operation, Kind, String);
 
 /// Logs and metrics of one extension.
 pub(crate) struct Report {
@@ -24,8 +28,10 @@ pub(crate) struct Report {
     targets: Gauge,
     last_success: Gauge,
     problems: [Gauge; Reason::ALL.len()],
-    /// Texts of the errors of the last round, so that each is logged when it begins and not every round.
-    known_errors: HashSet<String>,
+    /// Reasons why there is no cluster or region yet that were logged.
+    known_places: HashSet<String>,
+    /// The errors of the last round, so that each is logged when it begins and not every round.
+    known_errors: HashSet<Trouble>,
     known_problems: HashSet<Problem>,
     known_file_error: Option<String>,
 }
@@ -61,6 +67,7 @@ impl Report {
                 "Unix time of the last round that read the cluster's tasks.",
             ),
             problems,
+            known_places: HashSet::new(),
             known_errors: HashSet::new(),
             known_problems: HashSet::new(),
             known_file_error: None,
@@ -73,7 +80,7 @@ impl Report {
 
     /// The cluster or region is not known yet.
     pub(crate) fn no_place(&mut self, error: &str) {
-        if self.known_errors.insert(error.to_owned()) {
+        if self.known_places.insert(error.to_owned()) {
             tracing::warn!(extension = %self.id, "{error}; trying again");
         }
     }
@@ -81,7 +88,15 @@ impl Report {
     /// The tasks could not be read.
     pub(crate) fn failed(&mut self, error: &ApiError, kept: Option<usize>) {
         self.rounds_failed.add(1);
-        self.errors(std::slice::from_ref(error), kept);
+        let kept = kept.map_or_else(|| "no targets yet".to_owned(), |n| format!("keeping what is known ({n} targets)"));
+        let trouble = (error.operation, error.kind, error.text.clone());
+        if !self.known_errors.contains(&trouble) {
+            tracing::error!(
+                extension = %self.id,
+                "cannot read cluster {:?}: {error}; {kept}, trying again", self.cluster
+            );
+        }
+        self.known_errors = HashSet::from([trouble]);
     }
 
     /// A round that read the tasks.
@@ -90,10 +105,10 @@ impl Report {
         world: &World,
         targets: &[Target],
         problems: &[Problem],
-        errors: &[ApiError],
+        gaps: &[Gap],
         before: Option<&[Target]>,
     ) {
-        if errors.is_empty() { &self.rounds_ok } else { &self.rounds_partial }.add(1);
+        if gaps.is_empty() { &self.rounds_ok } else { &self.rounds_partial }.add(1);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs());
         self.last_success.set(i64::try_from(now).unwrap_or(i64::MAX));
         self.tasks.set(count(world.tasks.len()));
@@ -101,7 +116,7 @@ impl Report {
         for (gauge, reason) in self.problems.iter().zip(Reason::ALL) {
             gauge.set(count(problems.iter().filter(|p| p.reason == reason).count()));
         }
-        self.errors(errors, before.map(<[Target]>::len));
+        self.gaps(gaps);
         self.problems(problems);
         if before.is_none_or(|before| before != targets) {
             let before = before.unwrap_or_default();
@@ -138,19 +153,24 @@ impl Report {
         }
     }
 
-    fn errors(&mut self, errors: &[ApiError], kept: Option<usize>) {
+    fn gaps(&mut self, gaps: &[Gap]) {
         let (id, cluster) = (&self.id, &self.cluster);
-        let kept = kept.map_or_else(|| "no targets yet".to_owned(), |n| format!("keeping what is known ({n} targets)"));
-        for error in errors {
-            let text = error.to_string();
-            if !self.known_errors.contains(&text) {
-                tracing::error!(extension = %id, "cannot read cluster {cluster:?}: {text}; {kept}, trying again");
+        let mut troubles = HashSet::new();
+        for gap in gaps {
+            let (operation, kind, text) = gap.key();
+            let trouble = (operation, kind, text.to_owned());
+            if !self.known_errors.contains(&trouble) {
+                tracing::error!(
+                    extension = %id,
+                    "cluster {cluster:?}: {gap}; the tasks concerned keep their last targets, trying again"
+                );
             }
+            troubles.insert(trouble);
         }
-        if errors.is_empty() && !self.known_errors.is_empty() {
+        if troubles.is_empty() && !self.known_errors.is_empty() {
             tracing::info!(extension = %id, "cluster {cluster:?} can be read again");
         }
-        self.known_errors = errors.iter().map(ToString::to_string).collect();
+        self.known_errors = troubles;
     }
 
     fn problems(&mut self, problems: &[Problem]) {

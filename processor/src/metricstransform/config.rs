@@ -151,52 +151,69 @@ fn check(config: &Spanned<TransformConfig>, version: &str, found: &mut Vec<Diagn
     let include = matcher(&config.include);
     let labels: Vec<_> =
         config.experimental_match_labels.iter().filter_map(|(k, v)| Some((k.clone(), matcher(v)?))).collect();
-    let action = action(config, found);
+    let action = action(config, regexp, found);
     let operations = config.operations.iter().enumerate().filter_map(|(i, op)| operation(op, i + 1, version, found));
     let operations = operations.collect();
-    if found.len() > before {
+    if ::config::has_errors(&found[before..]) {
         return None;
     }
     Some(Transform { include: include?, labels, action: action?, new_name: config.new_name.value.clone(), operations })
 }
 
-fn action(config: &Spanned<TransformConfig>, found: &mut Vec<Diagnostic>) -> Option<Action> {
+fn action(config: &Spanned<TransformConfig>, regexp: bool, found: &mut Vec<Diagnostic>) -> Option<Action> {
     let verb = config.action.as_str();
+    let aggregation = aggregation(&config.aggregation_type, found);
+    let case = case(&config.submatch_case, found);
     let mut require = |missing: bool, field: &str| {
         if missing {
             found.push(config.error(format!("missing required field {field:?} while \"action\" is {verb}")));
         }
     };
-    match verb {
-        "update" => Some(Action::Update),
+    let action = match verb {
+        "update" => Action::Update,
         "insert" => {
             require(config.new_name.is_empty(), "new_name");
-            Some(Action::Insert)
+            Action::Insert
         }
         "combine" => {
             require(config.new_name.is_empty(), "new_name");
             require(config.aggregation_type.is_empty(), "aggregation_type");
-            let case = match config.submatch_case.as_str() {
-                "" => Case::Keep,
-                "lower" => Case::Lower,
-                "upper" => Case::Upper,
-                other => {
-                    let text = format!("\"submatch_case\" must be in [\"lower\" \"upper\"], not {other:?}");
-                    found.push(config.submatch_case.error(text));
-                    Case::Keep
-                }
-            };
-            Some(Action::Combine { aggregation: aggregation(&config.aggregation_type, found)?, case })
+            Action::Combine { aggregation: aggregation?, case }
         }
         "group" => {
             require(config.group_resource_labels.is_empty(), "group_resource_labels");
-            Some(Action::Group { labels: config.group_resource_labels.clone().into_iter().collect() })
+            Action::Group { labels: config.group_resource_labels.clone().into_iter().collect() }
         }
         other => {
             let text = "\"action\" must be in [\"insert\" \"update\" \"combine\" \"group\"]";
             let problem = if other.is_empty() { config.error(text) } else { config.action.error(text) };
             found.push(problem);
-            None
+            return None;
+        }
+    };
+    let while_action = format!("has no effect while \"action\" is {verb}");
+    for (name, key) in [("aggregation_type", &config.aggregation_type), ("submatch_case", &config.submatch_case)] {
+        if !key.is_empty() && verb != "combine" {
+            found.push(key.warning(format!("{name:?} {while_action}")));
+        }
+    }
+    if !config.submatch_case.is_empty() && verb == "combine" && !regexp {
+        found.push(config.submatch_case.warning("\"submatch_case\" has no effect unless \"match_type\" is regexp"));
+    }
+    if !config.group_resource_labels.is_empty() && verb != "group" {
+        found.push(config.warning(format!("\"group_resource_labels\" {while_action}")));
+    }
+    Some(action)
+}
+
+fn case(text: &Spanned<String>, found: &mut Vec<Diagnostic>) -> Case {
+    match text.as_str() {
+        "" => Case::Keep,
+        "lower" => Case::Lower,
+        "upper" => Case::Upper,
+        other => {
+            found.push(text.error(format!("\"submatch_case\" must be in [\"lower\" \"upper\"], not {other:?}")));
+            Case::Keep
         }
     }
 }
@@ -209,13 +226,13 @@ fn operation(
 ) -> Option<Operation> {
     let verb = op.action.as_str();
     let before = found.len();
+    let aggregation = aggregation(&op.aggregation_type, found);
     let mut require = |missing: bool, field: &str| {
         if missing {
             let text = format!("operation {number}: missing required field {field:?} while \"action\" is {verb}");
             found.push(op.error(text));
         }
     };
-    let aggregated = matches!(verb, "aggregate_labels" | "aggregate_label_values");
     match verb {
         "add_label" => {
             require(op.new_label.is_empty(), "new_label");
@@ -227,21 +244,20 @@ fn operation(
             require(op.label_value.is_empty(), "label_value");
         }
         "experimental_scale_value" => require(op.experimental_scale == 0.0, "experimental_scale"),
+        "aggregate_labels" => require(op.aggregation_type.is_empty(), "aggregation_type"),
         "aggregate_label_values" => {
             require(op.label.is_empty(), "label");
             require(op.aggregated_values.is_empty(), "aggregated_values");
             require(op.new_value.is_empty(), "new_value");
+            require(op.aggregation_type.is_empty(), "aggregation_type");
         }
         _ => {}
     }
-    if aggregated {
-        require(op.aggregation_type.is_empty(), "aggregation_type");
-    }
-    if found.len() > before {
+    if ::config::has_errors(&found[before..]) {
         return None;
     }
     let label = op.label.clone();
-    Some(match verb {
+    let operation = match verb {
         "add_label" => {
             Operation::AddLabel { label: op.new_label.clone(), value: op.new_value.replace("{{version}}", version) }
         }
@@ -253,15 +269,12 @@ fn operation(
         "delete_label_value" => Operation::DeleteLabelValue { label, value: op.label_value.clone() },
         "toggle_scalar_data_type" => Operation::ToggleScalarDataType,
         "experimental_scale_value" => Operation::Scale(op.experimental_scale),
-        "aggregate_labels" => Operation::AggregateLabels {
-            labels: op.label_set.clone(),
-            aggregation: aggregation(&op.aggregation_type, found)?,
-        },
+        "aggregate_labels" => Operation::AggregateLabels { labels: op.label_set.clone(), aggregation: aggregation? },
         "aggregate_label_values" => Operation::AggregateLabelValues {
             label,
             values: op.aggregated_values.clone(),
             new_value: op.new_value.clone(),
-            aggregation: aggregation(&op.aggregation_type, found)?,
+            aggregation: aggregation?,
         },
         _ => {
             let text = format!(
@@ -271,7 +284,37 @@ fn operation(
             found.push(op.error(text));
             return None;
         }
-    })
+    };
+    for key in idle_keys(op) {
+        let text = format!("operation {number}: {key:?} has no effect while \"action\" is {verb}");
+        found.push(op.warning(text));
+    }
+    Some(operation)
+}
+
+/// Keys that are written and that the operation does not look at.
+fn idle_keys(op: &OperationConfig) -> impl Iterator<Item = &'static str> {
+    let used: &[&str] = match op.action.as_str() {
+        "add_label" => &["new_label", "new_value"],
+        "update_label" => &["label", "new_label", "value_actions"],
+        "delete_label_value" => &["label", "label_value"],
+        "experimental_scale_value" => &["experimental_scale"],
+        "aggregate_labels" => &["label_set", "aggregation_type"],
+        "aggregate_label_values" => &["label", "aggregated_values", "new_value", "aggregation_type"],
+        _ => &[],
+    };
+    let written = [
+        ("label", !op.label.is_empty()),
+        ("new_label", !op.new_label.is_empty()),
+        ("aggregation_type", !op.aggregation_type.is_empty()),
+        ("new_value", !op.new_value.is_empty()),
+        ("value_actions", !op.value_actions.is_empty()),
+        ("experimental_scale", op.experimental_scale != 0.0),
+        ("label_value", !op.label_value.is_empty()),
+        ("label_set", !op.label_set.is_empty()),
+        ("aggregated_values", !op.aggregated_values.is_empty()),
+    ];
+    written.into_iter().filter(|(key, written)| *written && !used.contains(key)).map(|(key, _)| key)
 }
 
 fn aggregation(text: &Spanned<String>, found: &mut Vec<Diagnostic>) -> Option<Aggregation> {

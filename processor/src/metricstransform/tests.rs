@@ -280,10 +280,57 @@ fn mistakes_are_named_as_the_collector_names_them() {
             "operation 1: missing required field \"experimental_scale\"",
         ),
         ("{include: a, action: update, operations: [{action: foo}]}", "operation 1: \"action\" must be in"),
+        ("{include: a, action: update, submatch_case: bogus}", "\"submatch_case\" must be in [\"lower\" \"upper\"]"),
+        ("{include: a, action: insert, new_name: b, aggregation_type: bogus}", "\"aggregation_type\" must be in"),
+        (
+            "{include: a, action: update, operations: [{action: add_label, new_label: l, new_value: v, aggregation_type: bogus}]}",
+            "\"aggregation_type\" must be in",
+        ),
         ("{include: a, action: update, foo: 1}", "unknown key"),
     ] {
         let texts =
             build(&format!("transforms: [{transform}]")).err().unwrap_or_else(|| panic!("{transform} is accepted"));
         assert!(texts.iter().any(|t| t.contains(text)), "{transform}: {texts:?}");
+    }
+}
+
+#[test]
+fn keys_without_effect_are_warned_of() {
+    for (transform, texts) in [
+        (
+            "{include: a, action: update, submatch_case: lower, aggregation_type: sum, group_resource_labels: {a: b}}",
+            &[
+                "\"aggregation_type\" has no effect while \"action\" is update",
+                "\"submatch_case\" has no effect while \"action\" is update",
+                "\"group_resource_labels\" has no effect while \"action\" is update",
+            ][..],
+        ),
+        (
+            "{include: a, action: combine, new_name: b, aggregation_type: sum, submatch_case: lower}",
+            &["\"submatch_case\" has no effect unless \"match_type\" is regexp"],
+        ),
+        (
+            "{include: a, action: update, operations: [{action: toggle_scalar_data_type, label: l}, \
+             {action: add_label, new_label: l, new_value: v, aggregation_type: sum, label_set: [l]}]}",
+            &[
+                "operation 1: \"label\" has no effect while \"action\" is toggle_scalar_data_type",
+                "operation 2: \"aggregation_type\" has no effect while \"action\" is add_label",
+                "operation 2: \"label_set\" has no effect while \"action\" is add_label",
+            ],
+        ),
+        (
+            "{include: '(.)', match_type: regexp, action: combine, new_name: b, aggregation_type: sum, \
+             submatch_case: lower, operations: [{action: aggregate_labels, label_set: [l], aggregation_type: max}]}",
+            &[],
+        ),
+    ] {
+        let node = config::parse_yaml("t.yaml", &format!("transforms: [{transform}]")).0.unwrap();
+        let (built, found) = (FACTORY.build)(&node, &BuildContext::for_test("metricstransform"));
+        assert!(built.is_some() && !config::has_errors(&found), "{transform}: {found:?}");
+        let mut got: Vec<String> = found.into_iter().map(|d| d.message).collect();
+        let mut expected: Vec<String> = texts.iter().map(ToString::to_string).collect();
+        got.sort();
+        expected.sort();
+        assert_eq!(got, expected, "{transform}");
     }
 }

@@ -6,11 +6,10 @@ mod tests;
 use std::sync::Arc;
 
 use config::{Built, Diagnostic, Node, Spanned};
-use proto::batch::ClientHeaders;
 use proto::{Batch, BuildContext, Tables};
 use serde::Deserialize;
 
-use crate::actions::{ActionConfig, Actions};
+use crate::actions::{ActionConfig, Actions, Origin};
 use crate::tables_cache::TablesCache;
 use crate::{AnyProcessor, Processor, ProcessorFactory, Verdict};
 
@@ -46,29 +45,29 @@ struct Resource {
 
 impl Processor for Resource {
     fn process(&mut self, batch: &mut Batch) -> Verdict {
-        if batch.meta.shared_tables && batch.meta.client.is_none() {
+        let origin = Origin::of(&batch.meta);
+        if batch.meta.shared_tables && origin.is_unknown() {
             let edited = self.edited.get(&batch.tables, || None);
             let edited = edited.get_or_insert_with(|| {
                 let mut tables = Tables::clone(&batch.tables);
-                edit(&self.actions, &mut tables, None);
+                edit(&self.actions, &mut tables, &origin);
                 Arc::new(tables)
             });
             batch.tables = edited.clone();
             batch.meta.raw = None;
         } else {
-            let client = batch.meta.client.clone();
-            edit(&self.actions, batch.tables_mut(), client.as_deref());
+            edit(&self.actions, batch.tables_mut(), &origin);
         }
         Verdict::Pass
     }
 }
 
-fn edit(actions: &Actions, tables: &mut Tables, client: Option<&ClientHeaders>) {
+fn edit(actions: &Actions, tables: &mut Tables, origin: &Origin) {
     let mut pairs = Vec::new();
     for i in 0..tables.resources.len() {
         pairs.clear();
         pairs.extend_from_slice(tables.attrs.pairs(tables.resources[i].attrs));
-        actions.apply(&mut pairs, tables, client);
+        actions.apply(&mut pairs, tables, origin);
         tables.resources[i].attrs = tables.set(&pairs);
         tables.resources[i].present |= !pairs.is_empty();
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto::{Batch, BuildContext, Tables, ValueKind};
+use proto::{Batch, BuildContext, Peer, Tables, ValueKind};
 
 use super::FACTORY;
 use crate::AnyProcessor;
@@ -51,6 +51,9 @@ fn every_action_edits_as_the_collector_does() {
     check("{key: c, value: 5, action: update}", ab, &["a=1:Str", "b=x:Str"]);
     check("{key: c, value: 1.5, action: upsert}", ab, &["a=1:Str", "b=x:Str", "c=1.5:Double"]);
     check("{key: c, value: true, action: upsert}", ab, &["a=1:Str", "b=x:Str", "c=true:Bool"]);
+    check("{key: a, value: [1, 1.5, x, null], action: update}", ab, &["a=[1,1.5,\"x\",null]:Array", "b=x:Str"]);
+    check("{key: c, value: {y: [true], x: '1'}, action: insert}", &[], &["c={\"x\":\"1\",\"y\":[true]}:Map"]);
+    check("{key: c, from_attribute: zz, default_value: [], action: insert}", &[], &["c=[]:Array"]);
     check("{key: c, from_attribute: b, action: insert}, {key: b, action: delete}", ab, &["a=1:Str", "c=x:Str"]);
     check("{key: c, from_attribute: zz, action: insert}", ab, &["a=1:Str", "b=x:Str"]);
     check("{key: c, from_attribute: zz, default_value: d, action: insert}", ab, &["a=1:Str", "b=x:Str", "c=d:Str"]);
@@ -82,6 +85,26 @@ fn request_metadata_is_a_source() {
     b.meta.client = Some(Arc::new(vec![("x-tenant".to_owned(), vec!["a".to_owned(), "b".to_owned()])]));
     p.process(&mut b);
     assert_eq!(attributes(&b.tables), ["t=a;b:Str"]);
+}
+
+#[test]
+fn the_address_of_the_client_is_a_source() {
+    let Ok(AnyProcessor::Inline(mut p)) =
+        build("attributes: [{key: from, from_context: client.address, default_value: nobody, action: insert}]")
+    else {
+        panic!("builds")
+    };
+    let mut from = |peer: Option<Peer>| {
+        let mut b = batch(&[]);
+        b.meta.peer = peer;
+        // Joined batches share tables; an address that is known must not be remembered for others.
+        b.meta.shared_tables = true;
+        p.process(&mut b);
+        attributes(&b.tables)
+    };
+    assert_eq!(from(Some(Peer::Socket("[::ffff:10.0.0.1]:4000".parse().unwrap()))), ["from=10.0.0.1:4000:Str"]);
+    assert_eq!(from(Some(Peer::Host("2001:db8::1".parse().unwrap()))), ["from=2001:db8::1:Str"]);
+    assert_eq!(from(None), ["from=nobody:Str"]);
 }
 
 #[test]
@@ -123,7 +146,8 @@ fn mistakes_are_named_as_the_collector_names_them() {
         ("attributes: [{key: x, action: extract, pattern: '(a)'}]", "unnamed matcher groups"),
         ("attributes: [{key: x, action: hash, pattern: '('}]", "missing closing )"),
         ("attributes: [{key: x, action: convert, converted_type: bool}]", "invalid value \"bool\""),
-        ("attributes: [{key: x, action: insert, value: [1]}]", "an unsupported value: a list"),
+        ("attributes: [{key: x, action: insert, value: [1, {a: 9223372036854775808}]}]", "out of the range of int64"),
+        ("attributes: [{key: x, action: insert, from_context: auth.user}]", "authenticators give no attributes here"),
     ] {
         let texts = build(yaml).err().unwrap_or_else(|| panic!("{yaml} is accepted"));
         assert!(texts.iter().any(|t| t.contains(text)), "{yaml}: {texts:?}");

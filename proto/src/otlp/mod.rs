@@ -12,6 +12,7 @@ mod error;
 mod json;
 mod json_messages;
 mod json_writer;
+mod nested;
 mod status;
 mod text;
 mod to_json;
@@ -23,9 +24,11 @@ pub use decode::decode;
 pub use encode::encode;
 pub use error::{DecodeError, DecodeLimits};
 pub use json::{decode_json, decode_json_within, json_to_proto};
+pub use nested::NestedValue;
 pub use status::RpcStatus;
 pub use text::{push_json_string, push_json_string_escaped};
 pub use to_json::to_json;
+pub use value::AnyNode;
 
 #[cfg(test)]
 mod tests;

@@ -43,30 +43,39 @@ pub(super) fn symbol(reader: &mut Reader, field: Field, tables: &mut Tables) -> 
 /// An attribute value while its message is read; fields may come several times.
 #[derive(Default)]
 struct AnyValue<'a> {
-    node: Node<'a>,
+    node: AnyNode<'a>,
     /// Serialized content of an array or map: protobuf messages merge by concatenation.
     raw: Vec<u8>,
     elements: usize,
 }
 
-#[derive(Default)]
-enum Node<'a> {
+/// OTLP's `AnyValue` as a tree.
+#[derive(Debug, Default)]
+pub enum AnyNode<'a> {
+    /// No value.
     #[default]
     Empty,
+    /// `string_value`.
     Str(&'a str),
+    /// `bool_value`.
     Bool(bool),
+    /// `int_value`.
     Int(i64),
+    /// `double_value`.
     Double(f64),
+    /// `bytes_value`.
     Bytes(&'a [u8]),
-    Array(Vec<Node<'a>>),
-    Map(Vec<(&'a str, Node<'a>)>),
+    /// `array_value`.
+    Array(Vec<AnyNode<'a>>),
+    /// `kvlist_value`, in its order.
+    Map(Vec<(&'a str, AnyNode<'a>)>),
 }
 
 impl<'a> AnyValue<'a> {
     fn merge(&mut self, mut reader: Reader<'a>, limits: &DecodeLimits) -> Result<(), DecodeError> {
         while let Some(field) = reader.next()? {
             if matches!(field.tag, 5 | 6) {
-                let same = matches!((field.tag, &self.node), (5, Node::Array(_)) | (6, Node::Map(_)));
+                let same = matches!((field.tag, &self.node), (5, AnyNode::Array(_)) | (6, AnyNode::Map(_)));
                 if !same {
                     self.raw.clear();
                 }
@@ -81,30 +90,30 @@ impl<'a> AnyValue<'a> {
     fn intern(self, tables: &mut Tables) -> ValueId {
         let mut text = Vec::new();
         let (kind, bits) = match self.node {
-            Node::Str(text) => return ValueId::string(tables.symbols.intern(text)),
-            Node::Empty => (ValueKind::Empty, 0),
-            Node::Bool(value) => {
+            AnyNode::Str(text) => return ValueId::string(tables.symbols.intern(text)),
+            AnyNode::Empty => (ValueKind::Empty, 0),
+            AnyNode::Bool(value) => {
                 text.extend_from_slice(if value { b"true" } else { b"false" });
                 (ValueKind::Bool, u64::from(value))
             }
-            Node::Int(value) => {
+            AnyNode::Int(value) => {
                 push_i64(&mut text, value);
                 (ValueKind::Int, value as u64)
             }
-            Node::Double(value) => {
+            AnyNode::Double(value) => {
                 push_json_f64(&mut text, value);
                 (ValueKind::Double, value.to_bits())
             }
-            Node::Bytes(bytes) => {
+            AnyNode::Bytes(bytes) => {
                 let text = tables.symbols.intern(&BASE64_STANDARD.encode(bytes));
                 return tables.attrs.raw(ValueKind::Bytes, bytes, text);
             }
-            node @ (Node::Array(_) | Node::Map(_)) => {
+            node @ (AnyNode::Array(_) | AnyNode::Map(_)) => {
                 // Go's marshaller fails as a whole on NaN and infinities, and the text is then empty.
                 if push_json(&mut text, &node).is_none() {
                     text.clear();
                 }
-                let kind = if matches!(node, Node::Array(_)) { ValueKind::Array } else { ValueKind::Map };
+                let kind = if matches!(node, AnyNode::Array(_)) { ValueKind::Array } else { ValueKind::Map };
                 let text = intern_own(tables, &text);
                 return tables.attrs.raw(kind, &self.raw, text);
             }
@@ -119,28 +128,28 @@ fn intern_own(tables: &mut Tables, text: &[u8]) -> SymbolId {
 }
 
 fn merge_field<'a>(
-    node: &mut Node<'a>,
+    node: &mut AnyNode<'a>,
     reader: &mut Reader<'a>,
     field: Field,
     elements: &mut usize,
     limit: usize,
 ) -> Result<(), DecodeError> {
     match field.tag {
-        1 => *node = Node::Str(utf8(reader, field)?),
-        2 => *node = Node::Bool(reader.varint_of(field)? != 0),
-        3 => *node = Node::Int(reader.varint_of(field)? as i64),
-        4 => *node = Node::Double(reader.double_of(field)?),
+        1 => *node = AnyNode::Str(utf8(reader, field)?),
+        2 => *node = AnyNode::Bool(reader.varint_of(field)? != 0),
+        3 => *node = AnyNode::Int(reader.varint_of(field)? as i64),
+        4 => *node = AnyNode::Double(reader.double_of(field)?),
         5 => {
             let mut inner = reader.message_of(field)?;
-            if !matches!(node, Node::Array(_)) {
-                *node = Node::Array(Vec::new());
+            if !matches!(node, AnyNode::Array(_)) {
+                *node = AnyNode::Array(Vec::new());
             }
-            let Node::Array(items) = node else { return Ok(()) };
+            let AnyNode::Array(items) = node else { return Ok(()) };
             while let Some(field) = inner.next()? {
                 match field.tag {
                     1 => {
                         count(elements, limit)?;
-                        let mut item = Node::Empty;
+                        let mut item = AnyNode::Empty;
                         merge_node(&mut item, inner.message_of(field)?, elements, limit)?;
                         items.push(item);
                     }
@@ -150,10 +159,10 @@ fn merge_field<'a>(
         }
         6 => {
             let mut inner = reader.message_of(field)?;
-            if !matches!(node, Node::Map(_)) {
-                *node = Node::Map(Vec::new());
+            if !matches!(node, AnyNode::Map(_)) {
+                *node = AnyNode::Map(Vec::new());
             }
-            let Node::Map(items) = node else { return Ok(()) };
+            let AnyNode::Map(items) = node else { return Ok(()) };
             while let Some(field) = inner.next()? {
                 match field.tag {
                     1 => {
@@ -164,10 +173,10 @@ fn merge_field<'a>(
                 }
             }
         }
-        7 => *node = Node::Bytes(reader.bytes_of(field)?),
+        7 => *node = AnyNode::Bytes(reader.bytes_of(field)?),
         8 => {
             reader.varint_of(field)?;
-            *node = Node::Empty;
+            *node = AnyNode::Empty;
         }
         _ => reader.skip(field)?,
     }
@@ -175,7 +184,7 @@ fn merge_field<'a>(
 }
 
 fn merge_node<'a>(
-    node: &mut Node<'a>,
+    node: &mut AnyNode<'a>,
     mut reader: Reader<'a>,
     elements: &mut usize,
     limit: usize,
@@ -190,8 +199,8 @@ fn merge_pair<'a>(
     mut reader: Reader<'a>,
     elements: &mut usize,
     limit: usize,
-) -> Result<(&'a str, Node<'a>), DecodeError> {
-    let (mut key, mut value) = ("", Node::Empty);
+) -> Result<(&'a str, AnyNode<'a>), DecodeError> {
+    let (mut key, mut value) = ("", AnyNode::Empty);
     while let Some(field) = reader.next()? {
         match field.tag {
             1 => key = utf8(&mut reader, field)?,
@@ -217,20 +226,20 @@ fn utf8<'a>(reader: &mut Reader<'a>, field: Field) -> Result<&'a str, DecodeErro
 }
 
 /// JSON of a value as Go's `encoding/json` prints it; `None` for a number that JSON cannot express.
-fn push_json(out: &mut Vec<u8>, node: &Node) -> Option<()> {
+pub(super) fn push_json(out: &mut Vec<u8>, node: &AnyNode) -> Option<()> {
     match node {
-        Node::Empty => out.extend_from_slice(b"null"),
-        Node::Str(text) => push_json_string(out, text),
-        Node::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Node::Int(value) => push_i64(out, *value),
-        Node::Double(value) if value.is_finite() => push_json_f64(out, *value),
-        Node::Double(_) => return None,
-        Node::Bytes(bytes) => {
+        AnyNode::Empty => out.extend_from_slice(b"null"),
+        AnyNode::Str(text) => push_json_string(out, text),
+        AnyNode::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        AnyNode::Int(value) => push_i64(out, *value),
+        AnyNode::Double(value) if value.is_finite() => push_json_f64(out, *value),
+        AnyNode::Double(_) => return None,
+        AnyNode::Bytes(bytes) => {
             out.push(b'"');
             out.extend_from_slice(BASE64_STANDARD.encode(bytes).as_bytes());
             out.push(b'"');
         }
-        Node::Array(items) => {
+        AnyNode::Array(items) => {
             out.push(b'[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
@@ -240,7 +249,7 @@ fn push_json(out: &mut Vec<u8>, node: &Node) -> Option<()> {
             }
             out.push(b']');
         }
-        Node::Map(items) => {
+        AnyNode::Map(items) => {
             // A Go map: sorted by the bytes of the key, and of equal keys the last one stays.
             let mut sorted: Vec<_> = items.iter().collect();
             sorted.sort_by_key(|(key, _)| *key);

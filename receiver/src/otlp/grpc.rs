@@ -73,7 +73,7 @@ impl GrpcHandler {
         known_method(head.uri.path())?;
         self.sink.authenticate(&head.headers)?;
         let message = self.message(body, &head.headers).await?;
-        self.sink.take(message, Form::Protobuf, &head.headers).await
+        self.sink.take(message, Form::Protobuf, &head).await
     }
 
     /// Reads the one message of the request and inflates it.

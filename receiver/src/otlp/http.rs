@@ -122,7 +122,7 @@ impl HttpHandler {
         };
         let (head, body) = request.into_parts();
         let taken = match self.body(body, encoding).await? {
-            Ok(body) => self.sink.take(body, form, &head.headers).await,
+            Ok(body) => self.sink.take(body, form, &head).await,
             Err(failure) => Err(failure),
         };
         Ok(match taken {

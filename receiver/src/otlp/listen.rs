@@ -79,6 +79,16 @@ impl Listener {
     }
 }
 
+impl Socket {
+    /// The other end, if it has an address.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Socket::Tcp(stream) => stream.peer_addr().ok(),
+            Socket::Unix(_) => None,
+        }
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Listener::Unix(_, path) = self {

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,10 @@ pub(super) trait Handler: Send + Sync + 'static {
     /// Answers one request, or closes its connection without an answer.
     fn handle(self: Arc<Self>, request: Request<Incoming>) -> BoxFuture<'static, Result<Response<Reply>, Close>>;
 }
+
+/// The other end of the connection, among the extensions of a request.
+#[derive(Clone, Copy)]
+pub(super) struct PeerAddress(pub(super) SocketAddr);
 
 /// The connection is to be closed: a deadline of the request has passed.
 #[derive(Debug)]
@@ -94,6 +99,7 @@ pub(super) async fn serve<H: Handler>(
         match socket {
             Ok(socket) => {
                 let connection = Connection {
+                    peer: socket.peer().map(PeerAddress),
                     tls: tls.clone(),
                     limits: limits.clone(),
                     handler: handler.clone(),
@@ -121,10 +127,11 @@ pub(super) async fn serve_stream<H: Handler>(
     stop: Stop,
 ) {
     let http2 = limits.http2_only;
-    Connection { tls: None, limits, handler, stop }.buffered(stream, http2).await;
+    Connection { peer: None, tls: None, limits, handler, stop }.buffered(stream, http2).await;
 }
 
 struct Connection<H> {
+    peer: Option<PeerAddress>,
     tls: Option<Arc<Tls>>,
     limits: Arc<Limits>,
     handler: Arc<H>,
@@ -169,7 +176,11 @@ impl<H: Handler> Connection<H> {
         let stream = PingWatch::new(stream, pings.clone());
         let handler = self.handler.clone();
         let counted = pings.clone();
-        let service = service_fn(move |request| {
+        let peer = self.peer;
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             let running = Running::new(active.clone(), counted.clone());
             let answer = handler.clone().handle(request);
             async move {

@@ -1,14 +1,18 @@
 //! What both protocols do with a body: decode it, hand it on, count it, and name what went wrong.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::request::Parts;
 use proto::auth::ServerAuth;
 use proto::otlp::{DecodeError, DecodeLimits, RpcStatus, decode, decode_json_within};
-use proto::{Batch, BuildContext, Counter, Next, Refusal, RefusalKind};
+use proto::{Batch, BuildContext, Counter, Next, Peer, Refusal, RefusalKind};
 use tonic::Code;
+
+use super::server::PeerAddress;
 
 /// Bodies above this are decoded on a blocking thread, so that they do not hold up other requests.
 const INLINE_BYTES: usize = 4 << 20;
@@ -62,6 +66,7 @@ pub(super) struct Sink {
     auth: Option<Arc<dyn ServerAuth>>,
     include_metadata: bool,
     limits: DecodeLimits,
+    peer: fn(SocketAddr) -> Peer,
     accepted: Counter,
     refused: Counter,
 }
@@ -83,6 +88,7 @@ impl Sink {
             auth,
             include_metadata,
             // A point with a time and a value has 20 bytes at least.
+            peer: if transport == "grpc" { Peer::Socket } else { |address| Peer::Host(address.ip()) },
             limits: DecodeLimits { body_bytes, items: defaults.items.max(body_bytes / 20), ..defaults },
             accepted: context.telemetry.counter(
                 "otelcol_receiver_accepted_metric_points",
@@ -104,7 +110,7 @@ impl Sink {
     }
 
     /// Decodes and hands on. A request without points is taken without asking anybody.
-    pub(super) async fn take(&self, body: Bytes, form: Form, headers: &HeaderMap) -> Result<(), Failure> {
+    pub(super) async fn take(&self, body: Bytes, form: Form, head: &Parts) -> Result<(), Failure> {
         let mut batch = if body.len() > INLINE_BYTES {
             let limits = self.limits.clone();
             let decoding = tokio::task::spawn_blocking(move || read(body, form, &limits));
@@ -118,8 +124,9 @@ impl Sink {
         batch.meta.received_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         if self.include_metadata {
-            batch.meta.client = Some(Arc::new(metadata(headers)));
+            batch.meta.client = Some(Arc::new(metadata(&head.headers)));
         }
+        batch.meta.peer = head.extensions.get().map(|PeerAddress(address)| (self.peer)(*address));
         let mut count = Count { sink: self, points: batch.points() as u64, accepted: false };
         let answer = self.next.send(batch).await;
         count.accepted = answer.is_ok();

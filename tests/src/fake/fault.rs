@@ -47,6 +47,8 @@ pub enum Act {
     DropAfter,
     /// Never answers; the client has to give up.
     Hang,
+    /// Answers with success and a body that is no answer; nothing is carried out.
+    Garble,
 }
 
 impl Fault {
@@ -94,6 +96,11 @@ impl Fault {
     /// The next call of `op` is never answered.
     pub fn hang(op: &str) -> Self {
         Self { op: op.into(), act: Act::Hang, ..Self::default() }
+    }
+
+    /// The next call of `op` gets an answer that cannot be read.
+    pub fn garble(op: &str) -> Self {
+        Self { op: op.into(), act: Act::Garble, ..Self::default() }
     }
 
     /// The next `n` calls instead of one.

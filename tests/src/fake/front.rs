@@ -44,6 +44,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Body>) -> Response<Body> {
             Act::Refuse => Err(refusal_of(fault)),
             Act::Drop => return hang_up(),
             Act::Hang => std::future::pending().await,
+            Act::Garble => Ok("<html>not an answer</html>".to_owned()),
             Act::Answer | Act::DropAfter => perform(&mut shared.lock(), &request, &parts, &raw),
         },
         None => perform(&mut shared.lock(), &request, &parts, &raw),

@@ -204,7 +204,7 @@ fn the_marks_of_the_processor_are_honoured_without_declarations() {
     let a: SymbolId = batch.tables.symbols.lookup("a").unwrap();
     let selection =
         Selection { sets: vec![vec![], vec![vec![a], vec![]]], numbers: vec![1, 0], ..Selection::default() };
-    batch.meta.selection = Some(selection.into());
+    batch.meta.selection = Some(selection.clone().into());
     let run = |config: &str| -> Vec<String> {
         let mut translator = translator(config).unwrap();
         events_at(&mut translator, &batch, 0).0.into_iter().map(|event| event.text).collect()
@@ -214,6 +214,15 @@ fn the_marks_of_the_processor_are_honoured_without_declarations() {
     assert!(got[0].contains(r#""Dimensions":[["a"],[]]"#), "{got:?}");
     assert_eq!(got[1], r#"{"a":"2","m":2}"#);
     assert_eq!(run(&format!("{{{none}, drop_unmatched: true}}")).len(), 1);
+    // A point that no declaration was asked for is published as if there were none.
+    batch.meta.selection = Some(Selection { numbers: vec![1, Selection::NOT_EVALUATED], ..selection }.into());
+    let run = |config: &str| -> Vec<String> {
+        let mut translator = translator(config).unwrap();
+        events_at(&mut translator, &batch, 0).0.into_iter().map(|event| event.text).collect()
+    };
+    let got = run(&format!("{{{none}, drop_unmatched: true}}"));
+    assert!(got[0].contains(r#""Dimensions":[["a"],[]]"#), "{got:?}");
+    assert!(got[1].contains(r#""Dimensions":[["a"]]"#), "{got:?}");
     let own = run(&format!("{{{none}, metric_declarations: [{{metric_name_selectors: [m], dimensions: [[a]]}}]}}"));
     assert!(own.iter().all(|text| text.contains(r#""Dimensions":[["a"]]"#)), "{own:?}");
 }

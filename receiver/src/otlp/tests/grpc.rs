@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::uri::PathAndQuery;
-use proto::Refusal;
 use proto::otlp::RpcStatus;
 use proto::otlp::codec::RawCodec;
+use proto::{Peer, Refusal};
 use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -208,4 +208,18 @@ async fn a_client_that_goes_away_is_counted_once_as_refused() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn the_address_of_a_client_is_kept_with_its_port_over_grpc_and_without_over_http() {
+    let to = start("protocols: {grpc: {endpoint: \"localhost:GRPC\"}, http: {endpoint: \"localhost:HTTP\"}}").await;
+    let peer = || to.batches.lock().unwrap().pop().unwrap().meta.peer.unwrap();
+    raw(&to, &[("content-type", "application/grpc")], frame(0, &request(1))).await;
+    let Peer::Socket(address) = peer() else { panic!("with a port") };
+    assert!(address.ip().is_loopback() && address.port() > 0, "{address}");
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://127.0.0.1:{}/v1/metrics", to.http);
+    client.post(url).header("content-type", "application/x-protobuf").body(request(1)).send().await.unwrap();
+    assert_eq!(peer().to_string(), "127.0.0.1");
+    to.finish().await;
 }
