@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 use crate::node::{Node, Origin, Value};
 use crate::position::{Source, Span};
-use crate::source::{Env, Location};
+use crate::source::{Env, Location, without_text};
 use crate::yaml::{MAX_DEPTH, MAX_NODES, MAX_SOURCE_BYTES, parse_source};
 
 /// Rounds after which a value is said to refer to itself.
@@ -61,10 +61,9 @@ impl Expander<'_> {
                 return Err(Diagnostic::error("too many recursive expansions").help("a reference leads back to itself"));
             }
             if reference.uri.contains('$') {
-                return Err(Diagnostic::error(format!(
-                    "the uri {:?} contains unsupported characters ('$')",
-                    reference.uri
-                )));
+                let uri = without_text(reference.uri);
+                return Err(Diagnostic::error(format!("the uri {uri:?} contains unsupported characters ('$')"))
+                    .help("a reference inside of another one is written ${env:${env:NAME}}"));
             }
             let fetched = Location::reference(reference.uri)?.fetch(self.env)?;
             self.bytes += fetched.text.len();

@@ -97,16 +97,19 @@ fn what_cannot_be_expanded_says_why_and_what_to_write() {
     for (text, want) in [
         (
             "${NUM:-d}",
-            "scheme \"NUM\" is not supported for uri \"NUM:-d\" (write ${env:NUM:-d}; defaults need the env: scheme)",
+            "scheme \"NUM\" is not supported for uri \"NUM:...\" (write ${env:NUM:-...}; defaults need the env: scheme)",
         ),
         ("${1}", "must match regex ^[a-zA-Z_][a-zA-Z0-9_]*$ (for group 1 of a regular expression write $${1})"),
         ("${env:}", "environment variable \"\" has invalid name"),
         ("${env:LOOP}", "too many recursive expansions"),
         ("a${env:LOOP}", "too many recursive expansions"),
         ("${env:a$b}", "contains unsupported characters ('$')"),
-        ("${AWS::Region}", "scheme \"AWS\" is not supported"),
+        ("${AWS::Region}", "(this is a placeholder of CloudFormation; put the text into Fn::Sub there"),
         ("${http://x}", "scheme \"http\" is not supported"),
-        ("${foo:x}", "scheme \"foo\" is not supported for uri \"foo:x\" (supported: env, file, yaml)"),
+        (
+            "${foo:x}",
+            "scheme \"foo\" is not supported for uri \"foo:...\" (write ${env:NAME}, ${file:PATH} or ${yaml:TEXT}",
+        ),
         ("${file:/does/not/exist}", "cannot read the file \"/does/not/exist\": no such file or directory"),
     ] {
         let (_, found) = expanded(&format!("v: \"{text}\""));

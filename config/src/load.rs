@@ -92,7 +92,9 @@ pub fn describe_sources(sources: &Sources, env: &dyn Env) -> String {
     if env.var(CONTENT_VARIABLE).is_some() {
         format!("environment variable {CONTENT_VARIABLE}")
     } else if !sources.configs.is_empty() {
-        format!("--config {}", sources.configs.join(" --config "))
+        let configs: Vec<String> =
+            sources.configs.iter().map(|uri| format!("--config {}", Location::describe(uri))).collect();
+        configs.join(" ")
     } else {
         let inputs = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, env, &mut Vec::new());
         match inputs.is_empty() {

@@ -74,17 +74,39 @@ fn bad_sources_are_all_named() {
     assert!(node.is_none());
     let want = [
         "cannot read the file \"/does/not/exist.yaml\": no such file or directory",
-        "unsupported scheme on URI \"foo:bar\"",
+        "unsupported scheme on URI \"foo:...\"",
         "scheme \"http\" is not supported",
         "--config env:NOPE: environment variable \"NOPE\" is not set",
         "yaml::1:1: expected a map of settings, got a list",
         "yaml::1:8: mapping key \"a\" already defined at line 1",
         "invalid value \"abc\" for flag --set: missing equal sign",
-        "invalid value \"=1\" for flag --set: the key is empty",
+        "invalid value \"=...\" for flag --set: the key is empty",
     ];
     assert_eq!(found.len(), want.len(), "{found:#?}");
     for (got, want) in found.iter().zip(want) {
         assert!(got.starts_with(want), "{got}\n{want}");
     }
     assert!(load(&[], &[], &[]).1[0].contains("at least one config flag must be provided"));
+}
+
+#[test]
+fn the_text_of_a_source_is_in_no_message_and_no_description() {
+    let configs = [
+        "yaml:{password: hunter2}",
+        "hunter: {password: hunter2}",
+        "http://user:hunter2@host/x",
+        "https:hunter2",
+        "env:PW:-hunter2",
+        "ssm:hunter2",
+    ];
+    let sets = ["exporters.x.password:hunter2", "=hunter2", "a b=hunter2: ["];
+    let (_, found) = load(&configs, &sets, &[]);
+    assert!(found.len() >= configs.len(), "{found:#?}");
+    assert!(!found.iter().any(|text| text.contains("hunter2")), "{found:#?}");
+    assert!(found.iter().any(|text| text.contains("\"exporters.x.password...\" for flag --set")), "{found:#?}");
+    let sources = Sources { configs: configs.map(str::to_owned).to_vec(), ..Sources::default() };
+    let described = describe_sources(&sources, &[].as_slice());
+    let want = "--config yaml:... --config hunter:... --config http:... --config https:... --config env:PW:-... \
+                --config ssm:...";
+    assert_eq!(described, want);
 }
