@@ -262,3 +262,23 @@ fn prometheus_mode_keeps_the_spelling_of_plain_scalars() {
         assert_eq!(decode(bad).1.len(), 1, "{bad}");
     }
 }
+
+#[test]
+fn a_scalar_is_a_list_of_one_also_in_a_list_of_lists() {
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Lists {
+        l: Vec<Vec<String>>,
+    }
+    for (text, want) in [
+        ("l: a", vec![vec!["a"]]),
+        ("l: [a, [b, c]]", vec![vec!["a"], vec!["b", "c"]]),
+        ("l: 'a,b'", vec![vec!["a"], vec!["b"]]),
+        ("l: [[a]]", vec![vec!["a"]]),
+    ] {
+        let (value, found) = decode_str::<Lists>(text);
+        assert!(found.is_empty(), "{text}: {found:?}");
+        assert_eq!(value.unwrap().l, want, "{text}");
+    }
+    assert_eq!(decode_str::<Lists>("l: {a: b}").1.len(), 1);
+}
