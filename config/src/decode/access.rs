@@ -136,7 +136,8 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
         match self.nodes.find(|node| !self.context.is_skipped(node)) {
             Some(node) => {
-                seed.deserialize(De::root(self.context, node)).map(Some).map_err(|error| error.skipping(node))
+                let de = De { is_element: true, ..De::root(self.context, node) };
+                seed.deserialize(de).map(Some).map_err(|error| error.skipping(node))
             }
             None => Ok(None),
         }

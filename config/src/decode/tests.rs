@@ -282,3 +282,21 @@ fn a_scalar_is_a_list_of_one_also_in_a_list_of_lists() {
     }
     assert_eq!(decode_str::<Lists>("l: {a: b}").1.len(), 1);
 }
+
+#[test]
+fn prometheus_refuses_a_section_of_a_list_that_is_nothing() {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Job {
+        groups: Vec<Spanned<Inner>>,
+        names: Vec<String>,
+    }
+    let node = parse_yaml("t", "{groups: [{a: 1}, null, ], names: [null]}").0.unwrap();
+    let (job, found) = decode_prometheus::<Job>(&node);
+    let got: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let want = "t:1:19: groups[1]: empty or null element in a list of sections (fill it in, or remove it)";
+    assert_eq!(got, [want]);
+    let job = job.unwrap();
+    assert_eq!((job.groups.len(), job.names.len()), (1, 1));
+    assert!(decode::<Job>(&node).1.is_empty());
+}
