@@ -131,6 +131,16 @@ fn an_unset_variable_is_an_error_in_an_address_and_a_warning_elsewhere() {
 }
 
 #[test]
+fn an_unset_host_or_name_to_look_up_is_an_error_and_a_label_of_that_name_is_none() {
+    let (_, found) = expanded(
+        "prometheus: {host: '${env:A}'}\ndns_sd_configs: [{names: ['${env:A}']}]\nlabels: {host: '${env:A}', url: '${env:A}'}\nnames: ['${env:A}']\n",
+    );
+    let is_error: Vec<bool> = found.iter().map(|text| text.contains("and this is an address")).collect();
+    assert_eq!(is_error, [true, true, false, false, false], "{found:?}");
+    assert!(found[0].ends_with("(set A, or give a default: ${env:A:-localhost})"), "{found:?}");
+}
+
+#[test]
 fn references_cannot_grow_without_bound() {
     let big: String = "x".repeat(1 << 20);
     let doubling: Vec<(String, String)> =

@@ -87,3 +87,12 @@ async fn a_secret_is_in_no_message() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_own_metrics_is_not_opened_to_all_because_a_variable_is_missing() {
+    let text = std::fs::read_to_string(golden("refused-configs").join("unset_host_of_own_metrics.yaml")).unwrap();
+    let started = Agent::with_config(&text).run().await;
+    let message = String::from_utf8(started.stderr).unwrap();
+    assert_eq!(started.status.code(), Some(1), "{message}");
+    assert!(message.contains("\"NOPE\" is not set, and this is an address"), "{message}");
+}
