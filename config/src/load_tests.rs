@@ -90,6 +90,30 @@ fn bad_sources_are_all_named() {
 }
 
 #[test]
+fn what_leaves_a_tree_hides_no_other_problem() {
+    let yaml = "yaml:{a: 1, a: 2, b: !!int x, c: {<<: 1, d: e}, f: {{g}}, h: {[i]: j, k: l}, m: '${1}'}";
+    let (node, found) = load(&[yaml], &["n.o=1"], &[]);
+    let node = node.unwrap_or_else(|| panic!("{found:#?}"));
+    let leaf = |keys: &[&str]| node.at(keys).unwrap().value.clone();
+    assert_eq!([leaf(&["a"]), leaf(&["n", "o"])], [Value::Int(1), Value::Int(1)]);
+    assert_eq!((text(&node, &["c", "d"]), text(&node, &["h", "k"])), ("e", "l"));
+    assert_eq!([leaf(&["b"]), leaf(&["f"]), leaf(&["m"])], [Value::Null, Value::Null, Value::Null]);
+    for want in [
+        "mapping key \"a\" already defined at line 1",
+        "cannot read the text \"x\" as !!int",
+        "a merge key (<<) needs a map",
+        "a map cannot be a key ({{...}} is a placeholder of a template; fill it in)",
+        "a list cannot be a key (a key is a text or a number)",
+        "environment variable \"1\" has invalid name",
+    ] {
+        assert_eq!(found.iter().filter(|text| text.contains(want)).count(), 1, "{want} in {found:#?}");
+    }
+    assert_eq!(found.len(), 6, "{found:#?}");
+    let (node, found) = load(&["yaml:{a: 1, a: 2}", "yaml:{a: ["], &[], &[]);
+    assert!(node.is_none() && found.len() == 2, "{found:#?}");
+}
+
+#[test]
 fn the_text_of_a_source_is_in_no_message_and_no_description() {
     let configs = [
         "yaml:{password: hunter2}",
