@@ -4,7 +4,7 @@ use serde_yaml::{Mapping, Number, Value as Yaml};
 
 use crate::node::{Node, Value};
 use crate::scalar;
-use crate::secrets::{REDACTED, is_secret_key, is_secret_map, mask_url};
+use crate::secrets::{REDACTED, is_secret_key, is_secret_map, mask_urls};
 
 /// The tree as YAML. Values of keys that name secrets, of headers, and passwords in URLs are `[REDACTED]`. Dollars are
 /// escaped where loading would expand them.
@@ -39,7 +39,7 @@ fn yaml(node: &Node, redact: Redact, quoted: &mut Vec<String>) -> Yaml {
             (_, Ok(value)) => Yaml::Number(Number::from(value)),
             _ => Yaml::Number(Number::from(*value as f64)),
         },
-        Value::Str(text) => string(&mask_url(text).replace("$$", "$$$$").replace("${", "$${"), quoted),
+        Value::Str(text) => string(&mask_urls(text).replace("$$", "$$$$").replace("${", "$${"), quoted),
     }
 }
 
@@ -103,6 +103,21 @@ receivers:
         for kept in ["/key.pem", "/p", "sigv4auth", "username: u", "https://user:[REDACTED]@host/x"] {
             assert!(shown.contains(kept), "{kept} in {shown}");
         }
+    }
+
+    #[test]
+    fn what_is_secret_by_its_spelling_or_place_is_not_printed() {
+        let text = "
+x:
+  params: {api-key: [hunter2], token: [hunter2]}
+  url: http://h/?access_token=hunter2&a=b
+  proxy_url: http://hunter2@p:80
+  headers: {list: [hunter2], map: {x: 12345}}
+";
+        let shown = print(&parse_yaml("t", text).0.unwrap());
+        assert!(!shown.contains("hunter2") && !shown.contains("12345"), "{shown}");
+        assert!(shown.contains("http://h/?access_token=[REDACTED]&a=b"), "{shown}");
+        assert!(shown.contains("http://[REDACTED]@p:80"), "{shown}");
     }
 
     #[test]

@@ -83,9 +83,21 @@ async fn a_secret_is_in_no_message() {
             let text = text.replace("password: p", "password: hidden-word").replace("secret: b", "secret: hidden-word");
             let output = Agent::with_config(&text).arg("validate").run().await;
             let message = String::from_utf8(output.stderr).unwrap();
-            assert!(!message.contains("hidden-word"), "{name} shows a secret:\n{message}");
+            for secret in ["hidden-word", "hunter2", "987654321"] {
+                assert!(!message.contains(secret), "{name} shows a secret:\n{message}");
+            }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_on_the_command_line_is_in_no_log() {
+    let text = "yaml:{exporters: {otlphttp: {endpoint: 'http://localhost:1', headers: {x: hunter2}, nope: 1}}}";
+    let output = Agent::with_args(["--config", text, "--set", "exporters.x.token:hunter2"]).run().await;
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("--config yaml:...") && message.contains("flag --set"), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
