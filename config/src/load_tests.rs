@@ -34,7 +34,12 @@ fn the_content_variable_replaces_everything() {
     assert!(found[0].contains("AOT_CONFIG_CONTENT is set and replaces"));
     assert_eq!(text(&node.unwrap(), &["a"]), "x");
     let (_, found) = load(&[], &[], &[("AOT_CONFIG_CONTENT", "")]);
-    assert_eq!(found, ["env:AOT_CONFIG_CONTENT:1:1: empty configuration file"]);
+    assert_eq!(
+        found,
+        [
+            "env:AOT_CONFIG_CONTENT:1:1: empty configuration file (a configuration starts with keys such as receivers: and service:)"
+        ]
+    );
     let (_, found) = load(&[], &[], &[("AOT_CONFIG_CONTENT", "cmVjZWl2ZXJzOgogIG90bHA6Cg==")]);
     assert!(found[0].contains("it looks like base64"), "{found:?}");
 }

@@ -53,6 +53,9 @@ async fn check(folder: &str, exit_code: i32, at_least: usize) {
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(exit_code), "{name}; it said:\n{message}");
         assert!(message.contains("config.yaml:"), "{name} does not say where:\n{message}");
+        for problem in errors(&message) {
+            assert!(problem.contains(" help: "), "{name} does not say what to do:\n{problem}");
+        }
         settings.bind(|| insta::assert_snapshot!(name.as_str(), without_component_lists(&message)));
     }
 }
