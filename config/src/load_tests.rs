@@ -124,9 +124,9 @@ fn the_text_of_a_source_is_in_no_message_and_no_description() {
         "yaml:{password: hunter2}",
         "hunter: {password: hunter2}",
         "http://user:hunter2@host/x",
-        "https:hunter2",
+        "https://host/x?token=hunter2",
         "env:PW:-hunter2",
-        "ssm:hunter2",
+        "ssm:/name/of/a/parameter",
     ];
     let sets = ["exporters.x.password:hunter2", "=hunter2", "a b=hunter2: ["];
     let (_, found) = load(&configs, &sets, &[]);
@@ -135,7 +135,7 @@ fn the_text_of_a_source_is_in_no_message_and_no_description() {
     assert!(found.iter().any(|text| text.contains("\"exporters.x.password...\" for flag --set")), "{found:#?}");
     let sources = Sources { configs: configs.map(str::to_owned).to_vec(), ..Sources::default() };
     let described = describe_sources(&sources, &[].as_slice());
-    let want = "--config yaml:... --config hunter:... --config http:... --config https:... --config env:PW:-... \
-                --config ssm:...";
+    let want = "--config yaml:... --config hunter:... --config http://user:[REDACTED]@host/x --config https://host/x?token=[REDACTED] --config env:PW:-... \
+                --config ssm:/name/of/a/parameter";
     assert_eq!(described, want);
 }

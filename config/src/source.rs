@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use crate::diagnostic::Diagnostic;
+use crate::secrets::mask_urls;
 use crate::yaml::MAX_SOURCE_BYTES;
 
 /// The environment, as a parameter: no component reads the process' own.
@@ -150,9 +151,11 @@ impl Location {
     }
 }
 
-/// The scheme alone: what follows may be a whole configuration with its secrets, or a default that is one.
+/// The scheme alone: what follows may be a whole configuration with its secrets, or a default that is one. What names
+/// a place elsewhere stays, but for the secrets of a URL.
 pub(crate) fn without_text(uri: &str) -> String {
     match uri.split_once(':') {
+        Some(("http" | "https" | "s3" | "ssm", _)) => mask_urls(uri),
         Some((scheme, _)) => format!("{scheme}:..."),
         None => uri.to_owned(),
     }
