@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::node::Node;
 use crate::position::Span;
+use crate::secrets::mask_urls;
 
 /// A value when one could be made, and every problem that was found on the way.
 ///
@@ -21,7 +22,8 @@ pub enum Severity {
     Warning,
 }
 
-/// One problem, for people: lower case, no final period, the thing and the setting named.
+/// One problem, for people: lower case, no final period, the thing and the setting named. Secrets in URLs of message and
+/// help are masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Whether it stops the start.
@@ -50,6 +52,7 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, message: String) -> Diagnostic {
+        let message = mask_urls(&message);
         Diagnostic { severity, message, path: "".into(), span: None, secondary: Vec::new(), help: None }
     }
 
@@ -89,15 +92,17 @@ impl Diagnostic {
     /// Adds what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
-        self.help = Some(help.into().into_boxed_str());
+        self.help = Some(mask_urls(&help.into()).into_boxed_str());
         self
     }
 
     /// Adds what to do, when there is something.
     #[must_use]
-    pub fn maybe_help(mut self, help: Option<String>) -> Diagnostic {
-        self.help = help.map(String::into_boxed_str).or(self.help);
-        self
+    pub fn maybe_help(self, help: Option<String>) -> Diagnostic {
+        match help {
+            Some(help) => self.help(help),
+            None => self,
+        }
     }
 
     /// Points at another place that matters.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 use crate::node::{Node, Origin, Value};
 use crate::position::{Source, Span};
-use crate::source::{Env, Location};
+use crate::secrets::is_secret_map;
+use crate::source::{Env, Location, without_text};
 use crate::yaml::{MAX_DEPTH, MAX_NODES, MAX_SOURCE_BYTES, parse_source};
 
 /// Rounds after which a value is said to refer to itself.
@@ -61,10 +62,9 @@ impl Expander<'_> {
                 return Err(Diagnostic::error("too many recursive expansions").help("a reference leads back to itself"));
             }
             if reference.uri.contains('$') {
-                return Err(Diagnostic::error(format!(
-                    "the uri {:?} contains unsupported characters ('$')",
-                    reference.uri
-                )));
+                let uri = without_text(reference.uri);
+                return Err(Diagnostic::error(format!("the uri {uri:?} contains unsupported characters ('$')"))
+                    .help("a reference inside of another one is written ${env:${env:NAME}}"));
             }
             let fetched = Location::reference(reference.uri)?.fetch(self.env)?;
             self.bytes += fetched.text.len();
@@ -160,23 +160,31 @@ fn find(text: &str) -> Option<Reference<'_>> {
 }
 
 fn unset(node: &Node, name: &str) -> Diagnostic {
-    let key = node.path.rsplit("::").next().unwrap_or("");
-    let key = key.split('[').next().unwrap_or("");
-    if is_address(key) {
+    if let Some(example) = address(&node.path) {
         return Diagnostic::error(format!("environment variable {name:?} is not set, and this is an address"))
             .on(node)
-            .help(format!("set {name}, or give a default: ${{env:{name}:-host:port}}"));
+            .help(format!("set {name}, or give a default: ${{env:{name}:-{example}}}"));
     }
     Diagnostic::warning(format!("configuration references unset environment variable {name:?}"))
         .on(node)
         .help(format!("set {name}, or give a default: ${{env:{name}:-value}}"))
 }
 
-/// Settings that hold where to connect or listen; empty ones would mean a random port or no target at all.
-fn is_address(key: &str) -> bool {
-    matches!(key, "endpoint" | "url" | "urls" | "targets" | "brokers" | "address")
-        || key.ends_with("_endpoint")
-        || key.ends_with("_url")
+/// What an address looks like at a path, for settings that hold where to connect or listen; empty ones would mean every
+/// address, a random port or no target at all.
+fn address(path: &str) -> Option<&'static str> {
+    let mut keys = path.rsplit("::").map(|key| key.split('[').next().unwrap_or(""));
+    let (key, parent) = (keys.next()?, keys.next().unwrap_or(""));
+    // Keys that users choose mean nothing.
+    if matches!(parent, "labels" | "external_labels" | "tags" | "params" | "resource") || is_secret_map(parent) {
+        return None;
+    }
+    match key {
+        "host" => Some("localhost"),
+        "names" if parent == "dns_sd_configs" => Some("name"),
+        "endpoint" | "url" | "urls" | "targets" | "brokers" | "address" => Some("host:port"),
+        _ => (key.ends_with("_endpoint") || key.ends_with("_url")).then_some("host:port"),
+    }
 }
 
 fn count(node: &Node) -> usize {

@@ -97,16 +97,19 @@ fn what_cannot_be_expanded_says_why_and_what_to_write() {
     for (text, want) in [
         (
             "${NUM:-d}",
-            "scheme \"NUM\" is not supported for uri \"NUM:-d\" (write ${env:NUM:-d}; defaults need the env: scheme)",
+            "scheme \"NUM\" is not supported for uri \"NUM:...\" (write ${env:NUM:-...}; defaults need the env: scheme)",
         ),
         ("${1}", "must match regex ^[a-zA-Z_][a-zA-Z0-9_]*$ (for group 1 of a regular expression write $${1})"),
         ("${env:}", "environment variable \"\" has invalid name"),
         ("${env:LOOP}", "too many recursive expansions"),
         ("a${env:LOOP}", "too many recursive expansions"),
         ("${env:a$b}", "contains unsupported characters ('$')"),
-        ("${AWS::Region}", "scheme \"AWS\" is not supported"),
+        ("${AWS::Region}", "(this is a placeholder of CloudFormation; put the text into Fn::Sub there"),
         ("${http://x}", "scheme \"http\" is not supported"),
-        ("${foo:x}", "scheme \"foo\" is not supported for uri \"foo:x\" (supported: env, file, yaml)"),
+        (
+            "${foo:x}",
+            "scheme \"foo\" is not supported for uri \"foo:...\" (write ${env:NAME}, ${file:PATH} or ${yaml:TEXT}",
+        ),
         ("${file:/does/not/exist}", "cannot read the file \"/does/not/exist\": no such file or directory"),
     ] {
         let (_, found) = expanded(&format!("v: \"{text}\""));
@@ -125,6 +128,16 @@ fn an_unset_variable_is_an_error_in_an_address_and_a_warning_elsewhere() {
     ];
     assert_eq!(found, want);
     assert!(node.get("region").unwrap().is_null());
+}
+
+#[test]
+fn an_unset_host_or_name_to_look_up_is_an_error_and_a_label_of_that_name_is_none() {
+    let (_, found) = expanded(
+        "prometheus: {host: '${env:A}'}\ndns_sd_configs: [{names: ['${env:A}']}]\nlabels: {host: '${env:A}', url: '${env:A}'}\nnames: ['${env:A}']\n",
+    );
+    let is_error: Vec<bool> = found.iter().map(|text| text.contains("and this is an address")).collect();
+    assert_eq!(is_error, [true, true, false, false, false], "{found:?}");
+    assert!(found[0].ends_with("(set A, or give a default: ${env:A:-localhost})"), "{found:?}");
 }
 
 #[test]

@@ -14,6 +14,9 @@ pub struct ComponentId {
 /// Longest name after the slash, in characters.
 const MAX_NAME_CHARS: usize = 1024;
 
+/// What to do about an id that is none.
+pub(crate) const HELP: &str = "write type or type/name, as otlp or otlp/2";
+
 impl ComponentId {
     /// Reads `type` or `type/name`; spaces around both parts do not count. The error is the reason alone.
     pub fn parse(text: &str) -> Result<ComponentId, String> {

@@ -55,10 +55,16 @@ fn wrap(key: Key, node: Node) -> Node {
 
 /// `--set a.b=value` as the text of a source: dots are path separators, the value is YAML.
 pub(crate) fn set_text(argument: &str) -> Result<String, Diagnostic> {
-    match argument.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok(format!("{}: {value}", key.replace('.', "::"))),
-        Some(_) => Err(Diagnostic::error(format!("invalid value {argument:?} for flag --set: the key is empty"))),
-        None => Err(Diagnostic::error(format!("invalid value {argument:?} for flag --set: missing equal sign"))
-            .help("write --set key.of.the.setting=value")),
-    }
+    let problem = match argument.split_once('=') {
+        Some((key, value)) if !key.is_empty() => return Ok(format!("{}: {value}", key.replace('.', "::"))),
+        Some(_) => Diagnostic::error("invalid value \"=...\" for flag --set: the key is empty"),
+        None => {
+            // What follows the key may be a secret.
+            let is_key = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
+            let key = argument.split(|c| !is_key(c)).next().unwrap_or_default();
+            let rest = if key.len() < argument.len() { "..." } else { "" };
+            Diagnostic::error(format!("invalid value \"{key}{rest}\" for flag --set: missing equal sign"))
+        }
+    };
+    Err(problem.help("write --set key.of.the.setting=value"))
 }

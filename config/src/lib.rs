@@ -23,6 +23,7 @@ mod render;
 mod scalar;
 mod service;
 mod shell;
+mod shown_line;
 mod source;
 mod yaml;
 

@@ -39,7 +39,8 @@ pub fn load(sources: &Sources, env: &dyn Env, known: &KnownComponents) -> Built<
 /// Agent JSON is translated, all of it together, and stands where the first of it was named.
 ///
 /// All problems of all sources are returned; the tree is `None` when one of them could not be read. It is there next
-/// to errors when only rules of the agent's JSON are broken, so that what comes after can be checked, too.
+/// to errors that leave a tree (a key that is there twice, broken rules of the agent's JSON), so that what comes after
+/// can be checked, too.
 pub fn load_tree(sources: &Sources, env: &dyn Env) -> Built<Node> {
     let mut found = Vec::new();
     let content = env
@@ -54,9 +55,11 @@ pub fn load_tree(sources: &Sources, env: &dyn Env) -> Built<Node> {
         found.push(Diagnostic::warning(text).help("unset it to use them"));
     }
     let sources = content.as_ref().unwrap_or(sources);
-    let Some(mut inputs) = inputs(sources, env, &mut found) else { return (None, found) };
-    inputs.extend(sources.appended.iter().flat_map(|uri| config(uri, env, &mut found)));
-    inputs.extend(sources.sets.iter().filter_map(|set| keep(setting(set), &mut found)).map(Input::Tree));
+    let mut reader = Reader { env, inputs: Vec::new(), is_complete: true, found: &mut found };
+    reader.configs(sources);
+    sources.appended.iter().for_each(|uri| reader.config(uri));
+    sources.sets.iter().for_each(|set| reader.setting(set));
+    let Reader { mut inputs, is_complete, .. } = reader;
     let agent_texts: Vec<(String, String)> = inputs.iter_mut().filter_map(Input::take_agent_text).collect();
     let (mut translated, agent_found) = match agent_texts.is_empty() {
         true => (None, Vec::new()),
@@ -75,14 +78,15 @@ pub fn load_tree(sources: &Sources, env: &dyn Env) -> Built<Node> {
             (_, None) => {}
         }
     }
-    let root = merged.filter(|_| !has_errors(&found) && is_translated);
+    let root = merged.filter(|_| is_complete && is_translated);
     found.extend(agent_found);
     let Some(mut root) = root else { return (None, found) };
     root.set_paths("");
     found.extend(expand::expand(&mut root, env));
     found.extend(shell::expand_external_labels(&mut root, env));
     if root.entries().is_empty() {
-        found.push(Diagnostic::error("empty configuration file").at(&root.span));
+        let problem = Diagnostic::error("empty configuration file").at(&root.span);
+        found.push(problem.help("a configuration starts with keys such as receivers: and service:"));
     }
     (Some(root), found)
 }
@@ -92,7 +96,9 @@ pub fn describe_sources(sources: &Sources, env: &dyn Env) -> String {
     if env.var(CONTENT_VARIABLE).is_some() {
         format!("environment variable {CONTENT_VARIABLE}")
     } else if !sources.configs.is_empty() {
-        format!("--config {}", sources.configs.join(" --config "))
+        let configs: Vec<String> =
+            sources.configs.iter().map(|uri| format!("--config {}", Location::describe(uri))).collect();
+        configs.join(" ")
     } else {
         let inputs = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, env, &mut Vec::new());
         match inputs.is_empty() {
@@ -105,22 +111,23 @@ pub fn describe_sources(sources: &Sources, env: &dyn Env) -> String {
 /// The texts of agent JSON that the arguments name (files, folders, variables), or the agent's own places without any.
 pub fn agent_texts(sources: &Sources, env: &dyn Env) -> Built<Vec<(String, String)>> {
     let mut found = Vec::new();
-    let texts = inputs(sources, env, &mut found).map(|mut inputs| {
-        for input in &inputs {
-            if let Input::Tree(node) = input {
-                if sources.configs.is_empty() {
-                    let name = node.span.source_name();
-                    let text = format!("{name} is laid over the translation when it runs, and is not in this text");
-                    found.push(Diagnostic::warning(text));
-                    continue;
-                }
-                let text = format!("{} is not the CloudWatch agent's JSON", node.span.source_name());
-                found.push(Diagnostic::error(text).help("it starts with { and has a section logs, agent or metrics"));
+    let mut reader = Reader { env, inputs: Vec::new(), is_complete: true, found: &mut found };
+    reader.configs(sources);
+    let Reader { mut inputs, is_complete, .. } = reader;
+    for input in &inputs {
+        if let Input::Tree(node) = input {
+            if sources.configs.is_empty() {
+                let name = node.span.source_name();
+                let text = format!("{name} is laid over the translation when it runs, and is not in this text");
+                found.push(Diagnostic::warning(text));
+                continue;
             }
+            let text = format!("{} is not the CloudWatch agent's JSON", node.span.source_name());
+            found.push(Diagnostic::error(text).help("it starts with { and has a section logs, agent or metrics"));
         }
-        inputs.iter_mut().filter_map(Input::take_agent_text).collect()
-    });
-    (texts, found)
+    }
+    let texts = inputs.iter_mut().filter_map(Input::take_agent_text).collect();
+    (is_complete.then_some(texts), found)
 }
 
 /// One source.
@@ -139,85 +146,93 @@ impl Input {
     }
 }
 
-fn inputs(sources: &Sources, env: &dyn Env, found: &mut Vec<Diagnostic>) -> Option<Vec<Input>> {
-    if sources.configs.is_empty() {
-        let inputs = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, env, found);
-        if inputs.is_empty() {
-            let help = format!(
-                "add --config FILE, or set {CONTENT_VARIABLE} or, with the CloudWatch agent's JSON, {}{}",
-                cloudwatch_agent::CONTENT_VARIABLE,
-                match env.var("USE_DEFAULT_CONFIG") {
-                    Some(_) => "; the default of USE_DEFAULT_CONFIG collects no Prometheus metrics and is not here",
-                    None => "",
-                }
-            );
-            found.push(Diagnostic::error("at least one config flag must be provided").help(help));
-            return None;
+/// Fetches and parses sources, one after the other.
+struct Reader<'a> {
+    env: &'a dyn Env,
+    inputs: Vec<Input>,
+    /// Whether every source could be read; if not, what is missing would look like mistakes elsewhere.
+    is_complete: bool,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    /// All of `--config`, or the CloudWatch agent's places without any.
+    fn configs(&mut self, sources: &Sources) {
+        if sources.configs.is_empty() {
+            let mut problems = Vec::new();
+            let inputs = cloudwatch_agent::default_inputs(cloudwatch_agent::DEFAULT_FOLDER, self.env, &mut problems);
+            if inputs.is_empty() {
+                let help = format!(
+                    "add --config FILE, or set {CONTENT_VARIABLE} or, with the CloudWatch agent's JSON, {}{}",
+                    cloudwatch_agent::CONTENT_VARIABLE,
+                    match self.env.var("USE_DEFAULT_CONFIG") {
+                        Some(_) => "; the default of USE_DEFAULT_CONFIG collects no Prometheus metrics and is not here",
+                        None => "",
+                    }
+                );
+                problems.push(Diagnostic::error("at least one config flag must be provided").help(help));
+            }
+            return self.folder(inputs, problems);
         }
-        return Some(of_folder(inputs, found));
-    }
-    if env.var(cloudwatch_agent::CONTENT_VARIABLE).is_some() {
         let variable = cloudwatch_agent::CONTENT_VARIABLE;
         let own = format!("env:{variable}");
-        if !sources.configs.contains(&own) {
+        if self.env.var(variable).is_some() && !sources.configs.contains(&own) {
             let text = format!("environment variable {variable} is not used, because a configuration is named");
-            found.push(Diagnostic::warning(text).help(format!("use it with --config {own}, or unset it")));
+            self.found.push(Diagnostic::warning(text).help(format!("use it with --config {own}, or unset it")));
+        }
+        sources.configs.iter().for_each(|uri| self.config(uri));
+    }
+
+    fn config(&mut self, uri: &str) {
+        let location = match Location::argument(uri) {
+            Ok(location) => location,
+            Err(problem) => return self.add((None, vec![problem])),
+        };
+        if let Location::File(path) = &location
+            && std::path::Path::new(path).is_dir()
+        {
+            let mut problems = Vec::new();
+            let inputs = cloudwatch_agent::folder(path, &mut problems);
+            if inputs.is_empty() {
+                let text = format!("--config {uri}: there is no file in this folder");
+                problems.push(Diagnostic::error(text).help("a folder holds the CloudWatch agent's JSON files"));
+            }
+            return self.folder(inputs, problems);
+        }
+        match location.fetch(self.env) {
+            Ok(Fetched { unset: Some(name), .. }) => {
+                let problem = Diagnostic::error(format!("--config {uri}: environment variable {name:?} is not set"));
+                self.add((None, vec![problem.help(format!("set {name} to the text of the configuration"))]));
+            }
+            Ok(fetched) if cloudwatch_agent::is_agent_json(&fetched.text) => {
+                self.inputs.push(Input::Agent(fetched.name, fetched.text));
+            }
+            Ok(fetched) => self.add(parse(&fetched.name, &fetched.text)),
+            Err(problem) => self.add((None, vec![problem])),
         }
     }
-    Some(sources.configs.iter().flat_map(|uri| config(uri, env, found)).collect())
-}
 
-/// Agent JSON, then what is laid over it.
-fn of_folder(inputs: cloudwatch_agent::Inputs, found: &mut Vec<Diagnostic>) -> Vec<Input> {
-    let mut all: Vec<Input> = inputs.json.into_iter().map(|(name, text)| Input::Agent(name, text)).collect();
-    all.extend(inputs.collector.iter().filter_map(|(name, text)| keep(parse(name, text), found)).map(Input::Tree));
-    all
-}
-
-fn keep<T>((value, problems): Built<T>, found: &mut Vec<Diagnostic>) -> Option<T> {
-    found.extend(problems);
-    value
-}
-
-fn config(uri: &str, env: &dyn Env, found: &mut Vec<Diagnostic>) -> Vec<Input> {
-    let location = match Location::argument(uri) {
-        Ok(location) => location,
-        Err(problem) => {
-            found.push(problem);
-            return Vec::new();
-        }
-    };
-    if let Location::File(path) = &location
-        && std::path::Path::new(path).is_dir()
-    {
-        let inputs = cloudwatch_agent::folder(path, found);
-        if inputs.is_empty() {
-            let text = format!("--config {uri}: there is no file in this folder");
-            found.push(Diagnostic::error(text).help("a folder holds the CloudWatch agent's JSON files"));
-        }
-        return of_folder(inputs, found);
-    }
-    match location.fetch(env) {
-        Ok(Fetched { unset: Some(name), .. }) => {
-            let problem = Diagnostic::error(format!("--config {uri}: environment variable {name:?} is not set"));
-            found.push(problem.help(format!("set {name} to the text of the configuration")));
-            Vec::new()
-        }
-        Ok(fetched) if cloudwatch_agent::is_agent_json(&fetched.text) => {
-            vec![Input::Agent(fetched.name, fetched.text)]
-        }
-        Ok(fetched) => keep(parse(&fetched.name, &fetched.text), found).map(Input::Tree).into_iter().collect(),
-        Err(problem) => {
-            found.push(problem);
-            Vec::new()
+    fn setting(&mut self, argument: &str) {
+        match set_text(argument) {
+            Ok(text) => self.add(parse("--set", &text)),
+            Err(problem) => self.add((None, vec![problem])),
         }
     }
-}
 
-fn setting(argument: &str) -> Built<Node> {
-    match set_text(argument) {
-        Ok(text) => parse("--set", &text),
-        Err(problem) => (None, vec![problem]),
+    /// Agent JSON, then what is laid over it.
+    fn folder(&mut self, inputs: cloudwatch_agent::Inputs, problems: Vec<Diagnostic>) {
+        self.is_complete &= !has_errors(&problems);
+        self.found.extend(problems);
+        self.inputs.extend(inputs.json.into_iter().map(|(name, text)| Input::Agent(name, text)));
+        for (name, text) in &inputs.collector {
+            self.add(parse(name, text));
+        }
+    }
+
+    fn add(&mut self, (node, problems): Built<Node>) {
+        self.is_complete &= node.is_some();
+        self.inputs.extend(node.map(Input::Tree));
+        self.found.extend(problems);
     }
 }
 

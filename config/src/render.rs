@@ -5,8 +5,8 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::position::{Position, Span};
-use crate::secrets;
+use crate::position::Span;
+use crate::shown_line::ShownLine;
 
 /// Characters of a line that are shown.
 const SHOWN_LINE_CHARS: usize = 240;
@@ -60,11 +60,12 @@ fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         path => format!("{path}: {}", diagnostic.message),
     };
     let mut group = Group::with_title(level.primary_title(title));
-    let shown: Vec<Shown> =
-        std::iter::once(diagnostic.span.as_ref().map(|span| Shown::of(span, "", AnnotationKind::Primary)))
-            .flatten()
-            .chain(diagnostic.secondary.iter().map(|(span, label)| Shown::of(span, label, AnnotationKind::Context)))
-            .collect();
+    let shown: Vec<Shown> = std::iter::once(
+        diagnostic.span.as_ref().map(|span| Shown::of(span, &diagnostic.path, "", AnnotationKind::Primary)),
+    )
+    .flatten()
+    .chain(diagnostic.secondary.iter().map(|(span, label)| Shown::of(span, "", label, AnnotationKind::Context)))
+    .collect();
     for line in &shown {
         group = group.element(line.snippet());
     }
@@ -85,18 +86,17 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(span: &Span, label: &str, kind: AnnotationKind) -> Shown {
-        let whole = span.source.line(span.start.line);
-        let masked = secrets::mask_line(whole);
-        let unchanged = masked == whole;
-        let text: String =
-            masked.chars().take(SHOWN_LINE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let from = byte_of_column(&text, span.start);
-        let to = match span.end.line == span.start.line && unchanged {
-            true => byte_of_column(&text, span.end),
-            false => text.trim_end().len(),
-        };
-        let range = from..to.max(from);
+    fn of(span: &Span, path: &str, label: &str, kind: AnnotationKind) -> Shown {
+        let line = ShownLine::of(span, path);
+        let mut text = String::new();
+        let (mut start, mut end) = (None, None);
+        for (at, c) in line.text.char_indices().take(SHOWN_LINE_CHARS) {
+            start = start.or((at >= line.range.start).then_some(text.len()));
+            end = end.or((at >= line.range.end).then_some(text.len()));
+            text.push(if c.is_control() { ' ' } else { c });
+        }
+        let start = start.unwrap_or(text.len());
+        let range = start..end.unwrap_or(text.len()).max(start);
         Shown {
             source: span.source_name().to_owned(),
             line: span.start.line as usize,
@@ -112,8 +112,4 @@ impl Shown {
         let annotation = if self.label.is_empty() { annotation } else { annotation.label(self.label.as_str()) };
         Snippet::source(self.text.as_str()).line_start(self.line).path(self.source.as_str()).annotation(annotation)
     }
-}
-
-fn byte_of_column(text: &str, at: Position) -> usize {
-    text.char_indices().nth((at.column as usize).saturating_sub(1)).map_or(text.len(), |(byte, _)| byte)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use crate::diagnostic::Diagnostic;
+use crate::secrets::mask_urls;
 use crate::yaml::MAX_SOURCE_BYTES;
 
 /// The environment, as a parameter: no component reads the process' own.
@@ -63,11 +64,20 @@ impl Location {
         if is_drive || !uri.contains(':') {
             return Ok(Location::File(uri.to_owned()));
         }
-        Location::parse(uri).map_err(|problem| match problem.help {
-            Some(_) => problem,
-            None => Diagnostic::error(format!("unsupported scheme on URI {uri:?}"))
-                .help("use file:PATH, env:NAME, yaml:TEXT or a plain path"),
-        })
+        match uri.split(':').next() {
+            Some("file" | "env" | "yaml" | "http" | "https" | "s3" | "ssm") => Location::parse(uri),
+            _ => Err(Diagnostic::error(format!("unsupported scheme on URI {:?}", without_text(uri)))
+                .help("use file:PATH, env:NAME, yaml:TEXT or a plain path")),
+        }
+    }
+
+    /// A `--config` argument for messages and logs: a path or the name of a variable, nothing of a text.
+    pub(crate) fn describe(uri: &str) -> String {
+        match Location::argument(uri) {
+            Ok(Location::File(_) | Location::Env { default: None, .. }) => uri.to_owned(),
+            Ok(Location::Env { name, default: Some(_) }) => format!("env:{name}:-..."),
+            Ok(Location::Yaml(_)) | Err(_) => without_text(uri),
+        }
     }
 
     /// The inside of `${...}`; a bare name is a variable.
@@ -83,19 +93,29 @@ impl Location {
         let is_scheme = scheme.len() > 1
             && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+.-".contains(&b));
+        let unsupported = || {
+            let uri = without_text(uri);
+            Diagnostic::error(format!("scheme {scheme:?} is not supported for uri {uri:?}"))
+        };
         match scheme {
             "file" => Ok(Location::File(rest.to_owned())),
             "env" => Location::env(rest),
             "yaml" => Ok(Location::Yaml(rest.to_owned())),
-            "http" | "https" | "s3" => Err(Diagnostic::error(format!("scheme {scheme:?} is not supported for uri {uri:?}"))
-                .help("fetch the file before the start and use file:PATH, or pass the text in an environment variable with env:NAME")),
-            "ssm" => Err(Diagnostic::error(format!("scheme {scheme:?} is not supported for uri {uri:?}")).help(SSM_HELP)),
-            _ if rest.starts_with('-') => Err(Diagnostic::error(format!("scheme {scheme:?} is not supported for uri {uri:?}"))
-                .help(format!("write ${{env:{uri}}}; defaults need the env: scheme"))),
+            "http" | "https" | "s3" => Err(unsupported().help(
+                "fetch the file before the start and use file:PATH, or pass the text in an environment variable with env:NAME",
+            )),
+            "ssm" => Err(unsupported().help(SSM_HELP)),
+            "AWS" => Err(unsupported().help(
+                "this is a placeholder of CloudFormation; put the text into Fn::Sub there, or write an environment \
+                 variable such as ${env:AWS_REGION}",
+            )),
+            _ if rest.starts_with('-') => Err(unsupported()
+                .help(format!("write ${{env:{scheme}:-...}}; defaults need the env: scheme"))),
             _ if is_scheme || is_variable(scheme) => {
-                Err(Diagnostic::error(format!("scheme {scheme:?} is not supported for uri {uri:?} (supported: env, file, yaml)")))
+                Err(unsupported().help("write ${env:NAME}, ${file:PATH} or ${yaml:TEXT}; for the text itself write $${...}"))
             }
-            _ => Err(Diagnostic::error(format!("invalid uri: {uri:?}"))),
+            _ => Err(Diagnostic::error(format!("invalid uri: {:?}", without_text(uri)))
+                .help("write ${env:NAME}, ${file:PATH} or ${yaml:TEXT}; for the text itself write $${...}")),
         }
     }
 
@@ -112,6 +132,7 @@ impl Location {
         ));
         let is_group = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
         Err(problem
+            .help("write ${env:NAME} with the name of a variable; for the text itself write $${...}")
             .maybe_help(is_group.then(|| format!("for group {name} of a regular expression write $${{{name}}}"))))
     }
 
@@ -127,6 +148,16 @@ impl Location {
                 Ok(Fetched { name: format!("env:{name}"), text, unset })
             }
         }
+    }
+}
+
+/// The scheme alone: what follows may be a whole configuration with its secrets, or a default that is one. What names
+/// a place elsewhere stays, but for the secrets of a URL.
+pub(crate) fn without_text(uri: &str) -> String {
+    match uri.split_once(':') {
+        Some(("http" | "https" | "s3" | "ssm", _)) => mask_urls(uri),
+        Some((scheme, _)) => format!("{scheme}:..."),
+        None => uri.to_owned(),
     }
 }
 

@@ -94,7 +94,11 @@ impl<'a> Loader<'a> {
                 Ok((event, span))
             }
             Some(Err(error)) => Err(Box::new(self.syntax_error(&error))),
-            None => Err(Box::new(Diagnostic::error("the YAML text ends too early").at(&self.end()))),
+            None => Err(Box::new(
+                Diagnostic::error("the YAML text ends too early")
+                    .at(&self.end())
+                    .help("check that the file is complete"),
+            )),
         }
     }
 
@@ -130,8 +134,10 @@ impl<'a> Loader<'a> {
             | (Some("bool"), value @ Value::Bool(_))
             | (Some("null"), value @ Value::Null) => value,
             (Some(tag @ ("int" | "float" | "bool" | "null")), value) => {
-                self.found.push(Diagnostic::error(format!("cannot read {} as !!{tag}", value.describe())).at(&span));
-                value
+                let problem = Diagnostic::error(format!("cannot read {} as !!{tag}", value.describe())).at(&span);
+                self.found.push(problem.help(format!("remove !!{tag}, or write a value of this type")));
+                // What it was meant to be is not known; nothing at all causes no further problem.
+                return Node::new(span, Value::Null);
             }
             (_, value) => value,
         };
@@ -158,6 +164,7 @@ impl<'a> Loader<'a> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
         let mut seen: HashMap<Arc<str>, usize> = HashMap::new();
         let mut merges: Vec<(Span, Node)> = Vec::new();
+        let mut has_bad_keys = false;
         loop {
             let (event, span) = match self.next()? {
                 (Event::MappingEnd, end) => {
@@ -165,7 +172,11 @@ impl<'a> Loader<'a> {
                     for (key, value) in merges {
                         self.merge(&mut entries, &mut seen, &key, value)?;
                     }
-                    return Ok(Node::new(start.to(&last), Value::Map(entries)));
+                    let value = match entries.is_empty() && has_bad_keys {
+                        true => Value::Null,
+                        false => Value::Map(entries),
+                    };
+                    return Ok(Node::new(start.to(&last), value));
                 }
                 next => next,
             };
@@ -183,7 +194,15 @@ impl<'a> Loader<'a> {
                 continue;
             }
             let Some(name) = key_text(&key.value) else {
-                self.found.push(Diagnostic::error(format!("{} cannot be a key", key.value.describe())).at(&key.span));
+                let is_template =
+                    self.source.text().get(start.byte_range().start..).is_some_and(|t| t.starts_with("{{"));
+                let help = match is_template {
+                    true => "{{...}} is a placeholder of a template; fill it in",
+                    false => "a key is a text or a number",
+                };
+                let problem = Diagnostic::error(format!("{} cannot be a key", key.value.describe()));
+                self.found.push(problem.at(&key.span).help(help));
+                has_bad_keys = true;
                 continue;
             };
             if let Some(&first) = seen.get(&name) {
@@ -227,7 +246,9 @@ impl<'a> Loader<'a> {
 
     fn alias(&mut self, id: usize, span: Span) -> Result<Node, Fatal> {
         let Some(node) = self.anchors.get(&id) else {
-            return Err(Box::new(Diagnostic::error("this anchor contains itself").at(&span)));
+            return Err(Box::new(
+                Diagnostic::error("this anchor contains itself").at(&span).help("write out what *name stands for here"),
+            ));
         };
         let node = node.clone();
         self.count(size(&node), &span)?;
@@ -271,23 +292,23 @@ impl<'a> Loader<'a> {
         let line = self.source.line(start.line);
         let indent = &line[..line.len() - line.trim_start().len()];
         let help = if indent.contains('\t') {
-            Some(NO_TABS)
+            NO_TABS
         } else if line.contains("${") && line.replace("${", "").contains(['[', '{']) {
-            Some("put ${...} in quotes inside [ ] and { }")
+            "put ${...} in quotes inside [ ] and { }"
         } else if error.info().contains("':' indicator") {
-            Some("look for a [ or { above that is not closed, or put text with a colon in quotes")
+            "look for a [ or { above that is not closed, or put text with a colon in quotes"
         } else if line.trim_start().starts_with('%')
             || line.trim_start().starts_with('@')
             || line.contains(": @")
             || line.contains(": %")
         {
-            Some("put the value in quotes")
+            "put the value in quotes"
+        } else if error.info().contains("unknown anchor") {
+            "write &name before the value that *name stands for, above this line"
         } else {
-            None
+            "check the indentation of this line and of the one above it, and its brackets and quotes"
         };
-        Diagnostic::error(format!("this is not valid YAML: {}", error.info()))
-            .at(&span)
-            .maybe_help(help.map(str::to_owned))
+        Diagnostic::error(format!("this is not valid YAML: {}", error.info())).at(&span).help(help)
     }
 
     fn span(&mut self, span: saphyr_parser::Span) -> Span {

@@ -45,6 +45,10 @@ fn shown(name: &str) -> String {
     for diagnostic in &found {
         assert!(!diagnostic.to_string().contains('\n'), "{name}: the one-line form has several");
         assert!(diagnostic.span.is_some(), "{name}: no position for {diagnostic}");
+        assert!(
+            diagnostic.help.is_some() || !diagnostic.is_error(),
+            "{name}: it does not say what to do: {diagnostic}"
+        );
     }
     shown
 }

@@ -106,7 +106,7 @@ impl Actions {
         for (index, config) in list.iter().enumerate() {
             match compile(config, index) {
                 Ok(action) => actions.push(action),
-                Err(text) => found.push(config.error(text)),
+                Err(text) => found.push(config.error(text).help(HELP)),
             }
         }
         Actions(actions)
@@ -119,6 +119,9 @@ impl Actions {
         }
     }
 }
+
+const HELP: &str = "an action is {key: NAME, action: insert, value: TEXT}; update and upsert take the same, delete and hash a key \
+    or a pattern, extract a pattern, convert a converted_type";
 
 /// What an action may do.
 const VERBS: [&str; 7] = ["insert", "update", "upsert", "delete", "hash", "extract", "convert"];

@@ -136,7 +136,8 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
         match self.nodes.find(|node| !self.context.is_skipped(node)) {
             Some(node) => {
-                seed.deserialize(De::root(self.context, node)).map(Some).map_err(|error| error.skipping(node))
+                let de = De { is_element: true, ..De::root(self.context, node) };
+                seed.deserialize(de).map(Some).map_err(|error| error.skipping(node))
             }
             None => Ok(None),
         }
@@ -168,7 +169,7 @@ impl<'de> SeqAccess<'de> for Splits<'_> {
     }
 }
 
-/// One part of a comma-separated text: only a string field takes it.
+/// One part of a comma-separated text: a string field takes it, and a list as its only element.
 struct Part<'a> {
     node: &'a Node,
     part: String,
@@ -189,6 +190,10 @@ impl<'de> Deserializer<'de> for Part<'_> {
         visitor.visit_string(self.part)
     }
 
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_seq(Splits { node: self.node, parts: vec![self.part].into_iter() })
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
         if name == special::SPANNED {
             special::hand_over(Handed::Place(self.node.span.clone(), self.node.path.clone()));
@@ -198,7 +203,7 @@ impl<'de> Deserializer<'de> for Part<'_> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf option unit unit_struct
-        seq tuple tuple_struct map struct enum identifier ignored_any
+        tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 

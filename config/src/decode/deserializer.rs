@@ -32,15 +32,17 @@ pub(super) struct De<'a> {
     pub(super) outer: Option<&'a Outer<'a>>,
     /// Whether it can be left out so that a default takes its place: the value of a key.
     pub(super) has_default: bool,
+    /// Whether it stands in a list.
+    pub(super) is_element: bool,
 }
 
 impl<'a> De<'a> {
     pub(super) fn root(context: &'a Context, node: &'a Node) -> De<'a> {
-        De { context, node, outer: None, has_default: false }
+        De { context, node, outer: None, has_default: false, is_element: false }
     }
 
     pub(super) fn value(context: &'a Context, node: &'a Node) -> De<'a> {
-        De { context, node, outer: None, has_default: true }
+        De { context, node, outer: None, has_default: true, is_element: false }
     }
 
     fn wrong(&self, expected: &str) -> Error {
@@ -226,6 +228,11 @@ impl<'de> Deserializer<'de> for De<'_> {
     ) -> Result<V::Value, Error> {
         match (&self.node.value, self.null()) {
             (Value::Null, Some(keep)) => return Err(keep),
+            // Prometheus refuses it: nothing was configured where somebody meant to.
+            (Value::Null, None) if self.is_element && self.context.mode == Mode::Prometheus => {
+                let error = Error::new("empty or null element in a list of sections");
+                return Err(error.help(Some("fill it in, or remove it".to_owned())).on(self.node));
+            }
             (Value::Map(_) | Value::Null, _) => {}
             _ => return Err(self.wrong("a map")),
         }

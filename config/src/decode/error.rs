@@ -10,6 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::hint;
 use crate::node::Node;
 use crate::position::Span;
+use crate::secrets::is_secret_path;
 
 /// Why decoding stopped, boxed because serde moves it around a lot.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Error(Box<Inner>);
 struct Inner {
     cause: Cause,
     message: String,
+    /// What was written instead, for the end of the message; not shown for a secret.
+    got: Option<String>,
     help: Option<String>,
     place: Option<(Span, Arc<str>)>,
     target: Option<usize>,
@@ -37,7 +40,14 @@ enum Cause {
 
 impl Error {
     pub(super) fn new(message: impl Into<String>) -> Error {
-        Error(Box::new(Inner { cause: Cause::Wrong, message: message.into(), help: None, place: None, target: None }))
+        let message = message.into();
+        Error(Box::new(Inner { cause: Cause::Wrong, message, got: None, help: None, place: None, target: None }))
+    }
+
+    fn unexpected(got: de::Unexpected<'_>, expected: &dyn de::Expected) -> Error {
+        let mut error = Error::new(format!("expected {expected}"));
+        error.0.got = Some(got.to_string());
+        error.help(Some(format!("write {expected} here")))
     }
 
     pub(super) fn keep_default() -> Error {
@@ -84,7 +94,12 @@ impl Error {
     pub(super) fn into_parts(self, root: &Node) -> (Option<Diagnostic>, Option<usize>, Skip) {
         let inner = *self.0;
         let (span, path) = inner.place.unwrap_or_else(|| (root.span.clone(), root.path.clone()));
-        let diagnostic = Diagnostic::error(inner.message).at(&span).path(path).maybe_help(inner.help);
+        let message = match inner.got {
+            Some(_) if is_secret_path(&path) => format!("{}, got something else", inner.message),
+            Some(got) => format!("{}, got {got}", inner.message),
+            None => inner.message,
+        };
+        let diagnostic = Diagnostic::error(message).at(&span).path(path).maybe_help(inner.help);
         match inner.cause {
             Cause::Wrong | Cause::Missing(_) => (Some(diagnostic), inner.target, Skip::Wrong),
             Cause::Silent => (None, inner.target, Skip::Wrong),
@@ -104,16 +119,17 @@ impl de::Error for Error {
     }
 
     fn invalid_type(got: de::Unexpected<'_>, expected: &dyn de::Expected) -> Error {
-        Error::new(format!("expected {expected}, got {got}"))
+        Error::unexpected(got, expected)
     }
 
     fn invalid_value(got: de::Unexpected<'_>, expected: &dyn de::Expected) -> Error {
-        Error::new(format!("expected {expected}, got {got}"))
+        Error::unexpected(got, expected)
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Error {
         let near = hint::nearest(variant, expected.iter().copied()).map(|near| format!("did you mean {near:?}?"));
-        Error::new(format!("unknown value {variant:?}, valid values are: {}", expected.join(", "))).help(near)
+        let help = near.unwrap_or_else(|| "write one of the valid values".to_owned());
+        Error::new(format!("unknown value {variant:?}, valid values are: {}", expected.join(", "))).help(Some(help))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Error {
@@ -121,7 +137,9 @@ impl de::Error for Error {
     }
 
     fn missing_field(field: &'static str) -> Error {
-        Error::new(format!("the key {field:?} is missing")).with(Cause::Missing(field))
+        Error::new(format!("the key {field:?} is missing"))
+            .with(Cause::Missing(field))
+            .help(Some(format!("add {field}: with its value")))
     }
 }
 

@@ -3,13 +3,23 @@
 
 use super::error::Error;
 use crate::node::{Node, Origin, Value};
-use crate::secrets::is_secret_key;
+use crate::secrets::is_secret_path;
 
-/// `expected X, got Y`; values of secrets are not repeated.
+/// `expected X, got Y`, and how X is written; values of secrets are not repeated.
 pub(super) fn wrong(node: &Node, expected: &str) -> Error {
-    let key = node.path.rsplit("::").next().unwrap_or("");
-    let got = if is_secret_key(key) { "something else".to_owned() } else { node.value.describe() };
-    Error::new(format!("expected {expected}, got {got}")).on(node)
+    let got = if is_secret_path(&node.path) { "something else".to_owned() } else { node.value.describe() };
+    let help = match (expected, &node.value) {
+        ("a list", Value::Map(_)) => "write a list: one line for each element, with \"- \" before it",
+        ("a list", _) => "write a list: [a, b], or one line for each element with \"- \" before it",
+        ("a map", Value::Seq(_)) => "write key: value lines without \"- \" before them",
+        ("a map", _) => "write key: value lines below it, indented by two spaces",
+        ("a text", Value::Seq(_) | Value::Map(_)) => "write one text; in quotes when it has colons, brackets or braces",
+        ("a text", _) => "put it in quotes",
+        ("a whole number" | "a number", _) => "write digits without quotes and without a unit",
+        ("nothing", _) => "remove the value",
+        _ => "write one of these words",
+    };
+    Error::new(format!("expected {expected}, got {got}")).help(Some(help.to_owned())).on(node)
 }
 
 pub(super) fn boolean(node: &Node) -> Result<bool, Error> {
@@ -35,11 +45,12 @@ pub(super) fn integer(node: &Node, min: i128, max: i128) -> Result<i128, Error> 
         Value::Float(value) if value.fract() == 0.0 && value.abs() < 1e30 => *value as i128,
         Value::Float(value) => {
             let help = format!("write {} or {}", value.floor(), value.ceil());
-            return Err(wrong(node, "a whole number").help(value.is_finite().then_some(help)));
+            return Err(wrong(node, "a whole number").help(shown(node, value.is_finite().then_some(help))));
         }
         Value::Str(text) => {
             let is_number = matches!(crate::scalar::resolve(text), Value::Int(_));
-            return Err(wrong(node, "a whole number").help(is_number.then(|| format!("write {text} without quotes"))));
+            return Err(wrong(node, "a whole number")
+                .help(shown(node, is_number.then(|| format!("write {text} without quotes")))));
         }
         _ => return Err(wrong(node, "a whole number")),
     };
@@ -51,6 +62,7 @@ pub(super) fn integer(node: &Node, min: i128, max: i128) -> Result<i128, Error> 
     } else {
         format!("it must be between {min} and {max}")
     };
+    let value = if is_secret_path(&node.path) { "the value".to_owned() } else { value.to_string() };
     Err(Error::new(format!("{value} is out of range")).on(node).help(Some(help)))
 }
 
@@ -61,7 +73,7 @@ pub(super) fn float(node: &Node) -> Result<f64, Error> {
         Value::Null => Ok(0.0),
         Value::Str(text) => {
             let is_number = matches!(crate::scalar::resolve(text), Value::Int(_) | Value::Float(_));
-            Err(wrong(node, "a number").help(is_number.then(|| format!("write {text} without quotes"))))
+            Err(wrong(node, "a number").help(shown(node, is_number.then(|| format!("write {text} without quotes")))))
         }
         _ => Err(wrong(node, "a number")),
     }
@@ -82,8 +94,12 @@ pub(super) fn text(node: &Node, lenient: bool) -> Result<String, Error> {
         (Value::Float(value), None) if lenient => Ok(value.to_string()),
         (_, None) => {
             let help = node.raw.as_ref().map(|raw| format!("put it in quotes: \"{raw}\""));
-            Err(wrong(node, "a text")
-                .help(help.filter(|_| !is_secret_key(node.path.rsplit("::").next().unwrap_or("")))))
+            Err(wrong(node, "a text").help(shown(node, help)))
         }
     }
+}
+
+/// Help that repeats the value; none for a secret.
+fn shown(node: &Node, help: Option<String>) -> Option<String> {
+    help.filter(|_| !is_secret_path(&node.path))
 }

@@ -83,13 +83,13 @@ fn scalars_are_decoded_as_strictly_as_the_collector_does() {
         ("u: -1", "u: -1 is out of range (it cannot be negative)"),
         ("s: 12", "s: expected a text, got the number 12 (put it in quotes: \"12\")"),
         ("s: 1.50", "s: expected a text, got the number 1.5 (put it in quotes: \"1.50\")"),
-        ("s: [a]", "s: expected a text, got a list"),
-        ("secret: 12", "secret: expected a text, got something else"),
+        ("s: [a]", "s: expected a text, got a list (write one text; in quotes when it has colons, brackets or braces)"),
+        ("secret: 12", "secret: expected a text, got something else (put it in quotes)"),
         ("d: 5", "d: a duration needs a unit; the Collector would take 5 as nanoseconds (write 5s for 5 seconds)"),
         ("d: '5'", "d: missing unit in duration \"5\" (write 5s for 5 seconds)"),
         ("l: [a, 1]", "l[1]: expected a text, got the number 1 (put it in quotes: \"1\")"),
         ("m: {a: 1}", "m::a: expected a text, got the number 1 (put it in quotes: \"1\")"),
-        ("m: []", "m: expected a map, got a list"),
+        ("m: []", "m: expected a map, got a list (write key: value lines without \"- \" before them)"),
         ("e: norml", "e: unknown value \"norml\", valid values are: basic, normal, pull (did you mean \"normal\"?)"),
     ] {
         let got = bad(text);
@@ -175,7 +175,7 @@ fn a_missing_required_key_is_reported_once_and_not_when_it_is_wrong() {
     let (value, found) = decode_str::<Outer>("all: [{name: a}, {}, {name: 1}]");
     let got: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert_eq!(got.len(), 2, "{got:?}");
-    assert_eq!(got[0], "test.yaml:1:18: all[1]: the key \"name\" is missing");
+    assert_eq!(got[0], "test.yaml:1:18: all[1]: the key \"name\" is missing (add name: with its value)");
     assert_eq!(value.unwrap().all.len(), 1);
 }
 
@@ -261,4 +261,65 @@ fn prometheus_mode_keeps_the_spelling_of_plain_scalars() {
     for bad in ["interval: 30", "honor: yes", "limit: '1'", "list: 'a,b'", "foo: 1", "interval: 1.5s"] {
         assert_eq!(decode(bad).1.len(), 1, "{bad}");
     }
+}
+
+#[test]
+fn values_of_secrets_are_not_repeated() {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    #[allow(dead_code)]
+    struct Secrets {
+        headers: crate::Headers,
+        tokens: Vec<Secret>,
+        api_key: u8,
+        password: f64,
+        token: bool,
+        client_secret: Choice,
+    }
+    let text = "{headers: {api-key: 987654321}, tokens: [987654321], api_key: 987654321, password: '987654321', token: 987654321, client_secret: [987654321]}";
+    let (_, found) = decode_str::<Secrets>(text);
+    assert_eq!(found.len(), 6, "{found:?}");
+    for problem in found {
+        assert!(!problem.to_string().contains("98765") && problem.help.is_some(), "{problem}");
+    }
+    let (_, found) = decode_str::<Secrets>("headers: 987654321");
+    assert!(!found[0].to_string().contains("98765"), "{found:?}");
+}
+
+#[test]
+fn a_scalar_is_a_list_of_one_also_in_a_list_of_lists() {
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Lists {
+        l: Vec<Vec<String>>,
+    }
+    for (text, want) in [
+        ("l: a", vec![vec!["a"]]),
+        ("l: [a, [b, c]]", vec![vec!["a"], vec!["b", "c"]]),
+        ("l: 'a,b'", vec![vec!["a"], vec!["b"]]),
+        ("l: [[a]]", vec![vec!["a"]]),
+    ] {
+        let (value, found) = decode_str::<Lists>(text);
+        assert!(found.is_empty(), "{text}: {found:?}");
+        assert_eq!(value.unwrap().l, want, "{text}");
+    }
+    assert_eq!(decode_str::<Lists>("l: {a: b}").1.len(), 1);
+}
+
+#[test]
+fn prometheus_refuses_a_section_of_a_list_that_is_nothing() {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Job {
+        groups: Vec<Spanned<Inner>>,
+        names: Vec<String>,
+    }
+    let node = parse_yaml("t", "{groups: [{a: 1}, null, ], names: [null]}").0.unwrap();
+    let (job, found) = decode_prometheus::<Job>(&node);
+    let got: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let want = "t:1:19: groups[1]: empty or null element in a list of sections (fill it in, or remove it)";
+    assert_eq!(got, [want]);
+    let job = job.unwrap();
+    assert_eq!((job.groups.len(), job.names.len()), (1, 1));
+    assert!(decode::<Job>(&node).1.is_empty());
 }

@@ -24,6 +24,27 @@ impl GoRegexError {
         &self.excerpt
     }
 
+    /// What to do about it.
+    pub fn help(&self) -> &'static str {
+        match self.kind {
+            GoRegexErrorKind::MissingParen | GoRegexErrorKind::UnexpectedParen => {
+                "give each ( its ); for the character itself put a backslash before it"
+            }
+            GoRegexErrorKind::MissingBracket => "give each [ its ]; for the character itself put a backslash before it",
+            GoRegexErrorKind::MissingRepeatArgument | GoRegexErrorKind::NestedRepetition => {
+                "put something before each *, + or ?: a glob `*` is written `.*`, the character itself `\\*`"
+            }
+            GoRegexErrorKind::PerlSyntax => {
+                "look-around and back-references do not exist in Go's syntax; rewrite it without"
+            }
+            GoRegexErrorKind::TrailingBackslash => "remove the last backslash, or write two for the character itself",
+            GoRegexErrorKind::NestingDepth | GoRegexErrorKind::TooLarge | GoRegexErrorKind::RepeatCount => {
+                "make it smaller: fewer groups, smaller counts"
+            }
+            _ => "the syntax is that of Go's regexp package",
+        }
+    }
+
     /// Byte offset in the given pattern at which the problem starts.
     pub fn position(&self) -> usize {
         self.position

@@ -5,7 +5,7 @@ use super::known::{KnownComponents, Section};
 use super::{Service, Signal};
 use crate::diagnostic::Diagnostic;
 use crate::hint;
-use crate::id::ComponentId;
+use crate::id::{self, ComponentId};
 use crate::node::{Node, Value};
 use crate::position::Span;
 
@@ -84,14 +84,15 @@ impl Declared {
             let id = match ComponentId::parse(&key.name) {
                 Ok(id) => id,
                 Err(why) => {
-                    found.push(here(Diagnostic::error(why)));
+                    found.push(here(Diagnostic::error(why).help(id::HELP)));
                     continue;
                 }
             };
             if let Some((_, first, _)) = declared.all.iter().find(|(other, ..)| *other == id) {
                 found.push(
                     here(Diagnostic::error(format!("duplicate name {:?}", id.to_string())))
-                        .also(first, "first declared here"),
+                        .also(first, "first declared here")
+                        .help(format!("give one of them a name of its own, as {}/2", id.kind())),
                 );
                 continue;
             }
@@ -175,7 +176,11 @@ fn unknown(section: Section, id: &ComponentId, known: &KnownComponents) -> Diagn
         let other = Section::ALL.into_iter().find(|other| *other != section && known.has(*other, id.kind()))?;
         Some(format!("there is {} {} of this type; move it to {}", article(other), other.singular(), other.key()))
     };
-    Diagnostic::error(text).maybe_help(near.or_else(elsewhere))
+    let help = near.or_else(elsewhere).unwrap_or_else(|| match types.is_empty() {
+        true => format!("there are no {}; remove it", section.key()),
+        false => "write one of the valid values, or remove it".to_owned(),
+    });
+    Diagnostic::error(text).help(help)
 }
 
 fn article(section: Section) -> &'static str {

@@ -93,7 +93,8 @@ impl Config {
         }
         for (section, index) in [("receiver", 0), ("exporter", 2)] {
             if sections[index].is_empty() {
-                found.push(Diagnostic::error(format!("no {section} configuration specified in config")).on(&root));
+                let problem = Diagnostic::error(format!("no {section} configuration specified in config")).on(&root);
+                found.push(problem.help(format!("add a section {section}s: with at least one {section}")));
             }
         }
         let service_node = top.service;

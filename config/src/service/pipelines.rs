@@ -10,7 +10,7 @@ use super::known::{KnownComponents, Section};
 use crate::decode::{Spanned, decode};
 use crate::diagnostic::Diagnostic;
 use crate::hint;
-use crate::id::ComponentId;
+use crate::id::{self, ComponentId};
 use crate::node::{Key, Node, Value};
 use crate::position::Span;
 
@@ -97,6 +97,19 @@ pub(super) struct Graph<'a> {
     pub(super) known: &'a KnownComponents,
 }
 
+impl Graph<'_> {
+    /// What could be listed for a section.
+    fn candidates(&self, section: Section) -> String {
+        let declared = self.sections.iter().filter(|declared| declared.section == section);
+        let ids: Vec<String> = declared.flat_map(Declared::ids).collect();
+        let key = section.key();
+        match ids.is_empty() {
+            true => format!("configure one under {key} and list it in {key} of the pipeline"),
+            false => format!("list one of those that are configured: {key}: [{}]", ids.join(", ")),
+        }
+    }
+}
+
 /// The extensions to start.
 pub(super) fn extensions(
     node: Option<&Node>,
@@ -126,7 +139,8 @@ pub(super) fn read(
 ) {
     let entries = node.map_or(&[][..], Node::entries);
     if let Some(node) = node.filter(|node| !matches!(node.value, Value::Map(_) | Value::Null)) {
-        found.push(Diagnostic::error(format!("expected a map of pipelines, got {}", node.value.describe())).on(node));
+        let problem = Diagnostic::error(format!("expected a map of pipelines, got {}", node.value.describe())).on(node);
+        found.push(problem.help("write the id of each pipeline as a key: metrics:"));
         return;
     }
     if entries.is_empty() {
@@ -146,6 +160,8 @@ pub(super) fn read(
         let others = service.pipelines.iter().chain(&service.skipped);
         if let Some(first) = others.into_iter().find(|other| other.id == pipeline.id) {
             let problem = Diagnostic::error(format!("duplicate name {:?}", pipeline.id.to_string()));
+            let problem =
+                problem.help(format!("give one of them a name of its own, as {}/2", pipeline.id.signal.as_str()));
             found.push(problem.at(&key.span).path(node.path.clone()).also(&first.span, "first declared here"));
         } else if pipeline.id.signal == Signal::Metrics {
             service.pipelines.push(pipeline);
@@ -199,9 +215,8 @@ fn pipeline(
             .is_none_or(|part| part.elements().is_empty() && matches!(part.value, Value::Seq(_) | Value::Null));
         if ids.is_empty() && is_list && section != Section::Processors {
             let at = part.as_ref().map_or(span, |part| &part.span);
-            found.push(
-                Diagnostic::error(format!("must have at least one {}", section.singular())).at(at).path(path.clone()),
-            );
+            let problem = Diagnostic::error(format!("must have at least one {}", section.singular()));
+            found.push(problem.at(at).path(path.clone()).help(graph.candidates(section)));
         }
         let mut once: Vec<Spanned<ComponentId>> = Vec::new();
         for id in ids {
@@ -264,7 +279,8 @@ fn ids(node: Option<&Node>, found: &mut Vec<Diagnostic>) -> Vec<Spanned<Componen
     if !matches!(node.value, Value::Seq(_) | Value::Null) {
         let problem =
             Diagnostic::error(format!("expected a list of component ids, got {}", node.value.describe())).on(node);
-        found.push(problem.maybe_help(node.as_str().map(|text| format!("write [{text}]"))));
+        let help = node.as_str().map_or_else(|| "write a list: [a, b]".to_owned(), |text| format!("write [{text}]"));
+        found.push(problem.help(help));
     }
     let mut ids = Vec::new();
     for element in node.elements() {
@@ -274,14 +290,15 @@ fn ids(node: Option<&Node>, found: &mut Vec<Diagnostic>) -> Vec<Spanned<Componen
         };
         match parsed {
             Ok(value) => ids.push(Spanned { value, span: element.span.clone(), path: element.path.clone() }),
-            Err(why) => found.push(Diagnostic::error(why).on(element)),
+            Err(why) => found.push(Diagnostic::error(why).on(element).help(id::HELP)),
         }
     }
     ids
 }
 
 fn pipeline_id(text: &str) -> Result<PipelineId, Diagnostic> {
-    let id = ComponentId::parse(text).map_err(Diagnostic::error)?;
+    let id = ComponentId::parse(text)
+        .map_err(|why| Diagnostic::error(why).help("a pipeline is named metrics or metrics/NAME"))?;
     let signal = match id.kind() {
         "metrics" => Signal::Metrics,
         "traces" => Signal::Traces,

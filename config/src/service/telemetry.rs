@@ -158,9 +158,8 @@ fn metrics(raw: RawMetrics, found: &mut Vec<Diagnostic>) -> MetricsTelemetry {
     let mut metrics = MetricsTelemetry { level: *raw.level, ..MetricsTelemetry::default() };
     match (raw.readers, raw.address) {
         (Some(readers), Some(address)) => {
-            found.push(
-                address.error("address and readers exclude each other").also(&readers.span, "readers are set here"),
-            );
+            let problem = address.error("address and readers exclude each other").help("remove address");
+            found.push(problem.also(&readers.span, "readers are set here"));
         }
         (Some(readers), None) => {
             if readers.is_empty() && metrics.level != Level::None {
@@ -216,11 +215,11 @@ fn legacy_address(address: &Spanned<String>, found: &mut Vec<Diagnostic>) -> Opt
             Some(PrometheusReader { host: place(address.span.clone()), port, ..PrometheusReader::default() })
         }
         Ok(_) => {
-            found.push(address.error("expected host:port"));
+            found.push(address.error("expected host:port").help("write 0.0.0.0:8888"));
             None
         }
         Err(why) => {
-            found.push(address.error(why));
+            found.push(address.error(why).help("write host:port, for example 0.0.0.0:8888"));
             None
         }
     }
@@ -240,7 +239,8 @@ fn resource(node: &Node, found: &mut Vec<Diagnostic>) -> Vec<ResourceAttribute> 
         attributes: Vec<Attribute>,
     }
     if !matches!(node.value, Value::Map(_) | Value::Null) {
-        found.push(Diagnostic::error(format!("expected a map, got {}", node.value.describe())).on(node));
+        let problem = Diagnostic::error(format!("expected a map, got {}", node.value.describe())).on(node);
+        found.push(problem.help("write attributes: [{name: ..., value: ...}]"));
     }
     let list = node.get("attributes").filter(|attributes| matches!(attributes.value, Value::Seq(_)));
     let Some(list) = list else {
@@ -272,7 +272,11 @@ fn text(node: &Node, found: &mut Vec<Diagnostic>) -> Option<String> {
         (Value::Str(text), _) => Some(text.to_string()),
         (Value::Bool(_) | Value::Int(_) | Value::Float(_), Some(raw)) => Some(raw.to_string()),
         (value, _) => {
-            found.push(Diagnostic::error(format!("expected a text, got {}", value.describe())).on(node));
+            found.push(
+                Diagnostic::error(format!("expected a text, got {}", value.describe()))
+                    .on(node)
+                    .help("put it in quotes"),
+            );
             None
         }
     }

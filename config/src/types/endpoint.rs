@@ -29,7 +29,8 @@ impl Endpoint {
             return parsed(Address::Unix);
         }
         if let Some((scheme, rest)) = text.split_once("://") {
-            return Err(format!("{text:?} has a scheme; write {rest} without {scheme}://"));
+            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            return Err(format!("{text:?} has a scheme; write {host} without {scheme}://"));
         }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => match rest.split_once("]:") {

@@ -51,7 +51,8 @@ fn otlp(node: &Node) -> Vec<Diagnostic> {
         found.extend(server.tls.iter().flat_map(ServerTls::check));
     }
     if !grpc.is_on() && !http.is_on() && found.is_empty() {
-        found.push(Diagnostic::error("must specify at least one protocol when using the OTLP receiver"));
+        let problem = Diagnostic::error("must specify at least one protocol when using the OTLP receiver");
+        found.push(problem.help("add grpc: or http: under protocols"));
     }
     found
 }

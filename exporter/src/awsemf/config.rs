@@ -279,20 +279,23 @@ impl AwsEmfConfig {
             found.push(tags.error("tags has no entry").help("give at least 1 tag or remove the key"));
         }
         if tags.len() > 50 {
-            found.push(tags.error(format!("{} tags, but a log group takes at most 50", tags.len())));
+            let problem = tags.error(format!("{} tags, but a log group takes at most 50", tags.len()));
+            found.push(problem.help("remove some of them"));
         }
         let allowed = GoRegex::new(TAG_PATTERN).expect("the pattern is right");
         for (key, value) in tags.iter() {
             if !(1..=128).contains(&key.len()) {
-                found.push(tags.error(format!("the tag key {key:?} has {} bytes, allowed are 1 to 128", key.len())));
+                let problem = format!("the tag key {key:?} has {} bytes, allowed are 1 to 128", key.len());
+                found.push(tags.error(problem).help("give the tag a shorter key, but not an empty one"));
             }
             if !(1..=256).contains(&value.len()) {
                 let problem =
                     format!("the value {value:?} of tag {key:?} has {} bytes, allowed are 1 to 256", value.len());
-                found.push(tags.error(problem));
+                found.push(tags.error(problem).help("give the tag a shorter value, but not an empty one"));
             }
             for text in [key, value].into_iter().filter(|text| !allowed.is_match(text)) {
-                found.push(tags.error(format!("{text:?} in tags has characters outside of {TAG_PATTERN}")));
+                let problem = tags.error(format!("{text:?} in tags has characters outside of {TAG_PATTERN}"));
+                found.push(problem.help("use letters, digits, spaces and _.:/=+-@"));
             }
         }
     }

@@ -210,7 +210,8 @@ impl Check<'_> {
     pub(crate) fn not_empty<T>(&mut self, owner: &Spanned<T>, text: &Spanned<String>, key: &str) -> bool {
         if text.is_empty() {
             let message = format!("{key} is empty");
-            self.problems.push(if text.span.is_built_in() { owner.error(message) } else { text.error(message) });
+            let problem = if text.span.is_built_in() { owner.error(message) } else { text.error(message) };
+            self.problems.push(problem.help(format!("add {key} with a value")));
         }
         !text.is_empty()
     }
@@ -272,7 +273,7 @@ impl Check<'_> {
             };
             if let Some(text) = problem {
                 all_good = false;
-                self.problems.push(ports.error(text));
+                self.problems.push(ports.error(text).help("list each port once, from 1 to 65535"));
             }
         }
         all_good.then_some(good)

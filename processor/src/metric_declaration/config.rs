@@ -115,8 +115,9 @@ fn label_matcher(config: &Spanned<LabelMatcherConfig>) -> Result<LabelMatcher, (
             Some("add regex; `.*` accepts every value".to_owned()),
         ));
     }
-    let regex = GoRegex::new(&config.regex)
-        .map_err(|error| (format!("{:?} is not a regular expression: {error}", config.regex.value), None))?;
+    let regex = GoRegex::new(&config.regex).map_err(|error| {
+        (format!("{:?} is not a regular expression: {error}", config.regex.value), Some(error.help().to_owned()))
+    })?;
     let separator = if config.separator.is_empty() { ";" } else { &config.separator };
     Ok(LabelMatcher {
         names: config.label_names.iter().map(|name| name.as_str().into()).collect(),

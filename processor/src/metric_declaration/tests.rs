@@ -176,7 +176,7 @@ fn an_invalid_declaration_is_left_out_with_place_and_reason() {
         "test.yaml:2:5: d[0]: metric declaration left out: no metric name selectors defined (add metric_name_selectors)",
         "test.yaml:3:5: d[1]: metric declaration left out: label matcher must have at least one label name specified (add label_names)",
         "test.yaml:5:5: d[2]: metric declaration left out: regex not specified for label matcher (add regex; `.*` accepts every value)",
-        "test.yaml:7:5: d[3]: metric declaration left out: \"(\" is not a regular expression: error parsing regexp: missing closing ): `(`",
+        "test.yaml:7:5: d[3]: metric declaration left out: \"(\" is not a regular expression: error parsing regexp: missing closing ): `(` (give each ( its ); for the character itself put a backslash before it)",
     ];
     assert_eq!(found, expected);
 }

@@ -134,7 +134,7 @@ fn check(config: &Spanned<TransformConfig>, version: &str, found: &mut Vec<Diagn
         "regexp" => true,
         other => {
             let text = format!("\"match_type\" must be in [\"strict\" \"regexp\"], not {other:?}");
-            found.push(config.match_type.error(text));
+            found.push(config.match_type.error(text).help("write strict or regexp"));
             false
         }
     };
@@ -143,7 +143,8 @@ fn check(config: &Spanned<TransformConfig>, version: &str, found: &mut Vec<Diagn
         true => match GoRegex::new(text) {
             Ok(regex) => Some(Matcher::Regexp(regex)),
             Err(e) => {
-                found.push(config.include.error(format!("{text:?} is not a regular expression: {e}")));
+                let problem = config.include.error(format!("{text:?} is not a regular expression: {e}"));
+                found.push(problem.help(e.help()));
                 None
             }
         },

@@ -199,13 +199,27 @@ pub(super) fn job(node: &Node, global: &Global, found: &mut Vec<Diagnostic>) -> 
         );
     }
     for limit in keys.native_histogram_bucket_limit.iter().filter(|limit| limit.value != 0) {
-        found.push(limit.error("native_histogram_bucket_limit needs native histograms, which are not supported"));
+        found.push(
+            limit
+                .error("native_histogram_bucket_limit needs native histograms, which are not supported")
+                .help("remove the key"),
+        );
     }
     for factor in keys.native_histogram_min_bucket_factor.iter().filter(|factor| factor.value != 0.0) {
-        found.push(factor.error("native_histogram_min_bucket_factor needs native histograms, which are not supported"));
+        found.push(
+            factor
+                .error("native_histogram_min_bucket_factor needs native histograms, which are not supported")
+                .help("remove the key"),
+        );
     }
     keys.shared.check(found);
-    Some((settings(keys, name.value.clone(), global, found), name))
+    let before = found.len();
+    let settings = settings(keys, name.value.clone(), global, found);
+    // A problem of what the job inherits is one of the job.
+    for problem in found.split_off(before) {
+        found.push(problem.or_on(&node));
+    }
+    Some((settings, name))
 }
 
 fn settings(keys: JobKeys, name: String, global: &Global, found: &mut Vec<Diagnostic>) -> JobSettings {

@@ -106,7 +106,8 @@ fn jobs(tree: &Node, env: &dyn Fn(&str) -> Option<String>, settings: &mut Settin
         if let Some(first) = names.iter().find(|other| other.value == name.value && !name.is_empty()) {
             found.push(
                 name.error(format!("found multiple scrape configs with job name {:?}", name.value))
-                    .also(&first.span, "first defined here"),
+                    .also(&first.span, "first defined here")
+                    .help("give each scrape config a job_name of its own"),
             );
         }
         names.push(name);

@@ -127,6 +127,8 @@ fn a_key_at_the_wrong_level_is_told_where_it_belongs() {
 fn wrong_values_are_errors_with_their_place() {
     fails("{config: {scrape_configs: [{}]}}", "job_name is empty");
     fails("{config: {scrape_configs: [{job_name: a}, {job_name: a}]}}", "multiple scrape configs with job name \"a\"");
+    let inherits = "{config: {global: {metric_name_escaping_scheme: allow-utf-8}, scrape_configs: [{job_name: j, metric_name_validation_scheme: legacy}]}}";
+    fails(inherits, "test.yaml:1:80: config::scrape_configs[0]: allow-utf-8 names cannot be escaped");
     fails("{config: {global: {scrape_interval: 5s, scrape_timeout: 6s}}}", "global scrape timeout greater");
     for (keys, message) in [
         (
@@ -141,7 +143,11 @@ fn wrong_values_are_errors_with_their_place() {
         ("metric_name_escaping_scheme: none", "unknown metric name escaping scheme"),
         ("static_configs: [{targets: ['http://x/y']}]", "\"http://x/y\" is not a valid hostname"),
         ("static_configs: [{target: [a]}]", "unknown key \"target\""),
-        ("relabel_configs: [{action: foo}]", "unknown relabel action \"foo\""),
+        ("relabel_configs: [{action: foo}]", "unknown relabel action \"foo\" (write one of replace, keep, "),
+        ("relabel_configs: [{action: replase}]", "unknown relabel action \"replase\" (write replace)"),
+        ("relabel_configs: [{regex: '('}]", "(write a Go regular expression: give each ( its )"),
+        ("static_configs: [null]", "static_configs[0]: empty or null element in a list of sections"),
+        ("relabel_configs: [{target_label: a, regex: a}, null]", "relabel_configs[1]: empty or null element"),
         ("file_sd_configs: [{files: []}]", "at least one path name"),
         ("file_sd_configs: [{files: [a.txt]}]", "path name \"a.txt\" is not valid for file discovery"),
         ("file_sd_configs: [{files: ['*/a.json']}]", "is not valid for file discovery"),

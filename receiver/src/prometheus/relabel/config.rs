@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use ::config::hint;
 use ::config::pattern::{GoRegex, GoRegexError};
 use ::config::{Diagnostic, Spanned};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -245,7 +246,14 @@ impl<'de> Deserialize<'de> for RelabelAction {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<RelabelAction, E> {
                 let lower = text.to_lowercase();
                 let known = ACTIONS.iter().find(|(name, _)| *name == lower);
-                known.map(|(_, action)| *action).ok_or_else(|| E::custom(format!("unknown relabel action {text:?}")))
+                known.map(|(_, action)| *action).ok_or_else(|| {
+                    let names = || ACTIONS.iter().map(|(name, _)| *name);
+                    let help = match hint::nearest(text, names()) {
+                        Some(near) => near.to_owned(),
+                        None => format!("one of {}", names().collect::<Vec<_>>().join(", ")),
+                    };
+                    E::custom(format!("unknown relabel action {text:?}; write {help}"))
+                })
             }
         }
         deserializer.deserialize_str(V)
@@ -261,7 +269,9 @@ impl<'de> Deserialize<'de> for RelabelRegex {
                 f.write_str("a regular expression")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<RelabelRegex, E> {
-                GoRegex::anchored_prometheus(text).map(RelabelRegex).map_err(E::custom)
+                GoRegex::anchored_prometheus(text)
+                    .map(RelabelRegex)
+                    .map_err(|error| E::custom(format!("{error}; write a Go regular expression: {}", error.help())))
             }
         }
         deserializer.deserialize_str(V)

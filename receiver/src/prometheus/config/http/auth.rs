@@ -37,6 +37,8 @@ pub(super) struct AuthorizationKeys {
     credentials_ref: Option<Node>,
 }
 
+const KEEP_ONE: &str = "remove all but one of them";
+
 pub(super) fn auth(
     basic: Option<Spanned<BasicAuthKeys>>,
     authorization: Option<Spanned<AuthorizationKeys>>,
@@ -57,7 +59,7 @@ pub(super) fn auth(
             (Some(_), Some(_)) => "at most one of bearer_token & bearer_token_file must be configured".into(),
             _ => "at most one of basic_auth, oauth2 & authorization must be configured".into(),
         };
-        found.push(diagnostic);
+        found.push(diagnostic.help(KEEP_ONE));
     }
     if let Some(keys) = basic {
         return basic_auth(keys, found);
@@ -73,13 +75,14 @@ pub(super) fn auth(
     let scheme = keys.r#type.as_deref().map_or("Bearer", str::trim);
     let scheme = if scheme.is_empty() { "Bearer" } else { scheme };
     if scheme.eq_ignore_ascii_case("basic") {
-        found.push(keys.error("authorization type cannot be set to \"basic\", use \"basic_auth\" instead"));
+        let problem = keys.error("authorization type cannot be set to \"basic\", use \"basic_auth\" instead");
+        found.push(problem.help("write basic_auth: {username: ..., password: ...}"));
     }
     let credentials = match (&keys.credentials, &keys.credentials_file) {
         (Some(_), Some(_)) => {
-            found.push(keys.error(
-                "at most one of authorization credentials, credentials_file & credentials_ref must be configured",
-            ));
+            let text =
+                "at most one of authorization credentials, credentials_file & credentials_ref must be configured";
+            found.push(keys.error(text).help(KEEP_ONE));
             return Auth::None;
         }
         (_, Some(file)) => {
@@ -94,10 +97,12 @@ pub(super) fn auth(
 
 fn basic_auth(keys: Spanned<BasicAuthKeys>, found: &mut Vec<Diagnostic>) -> Auth {
     if keys.username.is_some() && keys.username_file.is_some() {
-        found.push(keys.error("at most one of basic_auth username, username_file & username_ref must be configured"));
+        let text = "at most one of basic_auth username, username_file & username_ref must be configured";
+        found.push(keys.error(text).help(KEEP_ONE));
     }
     if keys.password.is_some() && keys.password_file.is_some() {
-        found.push(keys.error("at most one of basic_auth password, password_file & password_ref must be configured"));
+        let text = "at most one of basic_auth password, password_file & password_ref must be configured";
+        found.push(keys.error(text).help(KEEP_ONE));
     }
     refuse_ref(keys.username_ref.as_ref(), found);
     refuse_ref(keys.password_ref.as_ref(), found);
