@@ -111,6 +111,12 @@ async fn what_a_destination_asks_for_reaches_the_client_of_a_pipeline_without_qu
     sink.always_reply(Reply::Take);
     push_grpc(&entrance.grpc_url(), numbered(1), None).await.unwrap();
     assert_eq!(sink.received().len(), 1);
+    sink.next_reply(Reply::Partial { rejected: 1, message: "one is bad".to_owned() });
+    push_grpc(&entrance.grpc_url(), numbered(2), None).await.unwrap();
+    agent.wait_log("Partial success response").await;
+    for field in [r#""error_message":"one is bad""#, r#""dropped_data_points":1"#] {
+        assert!(agent.log().contains(field), "{}", agent.log());
+    }
     assert!(agent.stop().await.success());
 }
 
