@@ -91,6 +91,14 @@ async fn headers_and_user_agent_go_with_every_request() {
     run.delivered(1).await;
     let headers = run.sink.received().pop().unwrap().headers;
     assert_eq!((headers["x-team"].to_str().unwrap(), headers["user-agent"].to_str().unwrap()), ("a", "mine"));
+    // The agent's own name has the architecture as Go spells it.
+    let run = self::run(&otlp::HTTP_FACTORY, "{endpoint: \"URL\"}").await;
+    run.node.export(batch()).await.unwrap();
+    run.delivered(1).await;
+    let headers = run.sink.received().pop().unwrap().headers;
+    let own = headers["user-agent"].to_str().unwrap();
+    let named = ["amd64", "arm64"].map(|name| format!("otelcol-ecs/0.0.0-test (linux/{name})"));
+    assert!(named.iter().any(|name| name == own), "{own}");
 }
 
 #[tokio::test]
