@@ -1,7 +1,8 @@
 //! A service from start to stop: the order of starting and stopping, and what each stage waits for.
 //!
 //! Start: extensions, exporters, processor stages, receivers; then "ready". Stop: "not ready", receivers, stages,
-//! exporters (drained until the deadline), extensions. Signals and reload are the command's business (`cli`).
+//! exporters (drained until the deadline), extensions. Pipelines stop side by side, the stages of one in their order;
+//! all of it has one deadline. Signals and reload are the command's business (`cli`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,15 +13,22 @@ use futures_util::future::{join_all, select_all};
 use proto::{BuildContext, Next, Stop};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use crate::assemble::{Assembly, connect, join};
+use crate::assemble::{Assembly, StageTask, connect, join};
 
-/// Longest time a receiver gets to hand over what it has taken.
+/// Longest time for the whole stop; ECS kills a task 30 s after SIGTERM by default.
+const STOP: Duration = Duration::from_secs(27);
+/// Longest time a receiver gets to hand over what it has taken, and an extension to end.
 const RECEIVER_STOP: Duration = Duration::from_secs(5);
-/// Longest time the buffers of processors get.
+/// Longest time the stages get; those that come one after the other share it.
 const STAGE_STOP: Duration = Duration::from_secs(10);
-/// Longest time queues get to empty; ECS kills a task 30 s after SIGTERM by default.
+/// Longest time queues get to empty.
 const EXPORTER_STOP: Duration = Duration::from_secs(12);
+/// Time of the whole stop that is kept for what comes after the exporters.
+const REST_STOP: Duration = Duration::from_secs(2);
+/// Time for a task to let go of what it holds when it is ended.
+const ABORT: Duration = Duration::from_secs(1);
 
 struct Part {
     kind: &'static str,
@@ -34,7 +42,10 @@ pub struct Service {
     ready: watch::Sender<bool>,
     extensions: Vec<Part>,
     receivers: Vec<Part>,
-    stages: Vec<Part>,
+    /// Between receivers and several pipelines.
+    joints: Vec<Part>,
+    /// Of each pipeline, what is nearest to the receivers first.
+    stages: Vec<Vec<Part>>,
     exporters: BTreeMap<String, Arc<dyn ExporterNode>>,
 }
 
@@ -49,6 +60,7 @@ impl Service {
             ready,
             extensions: Vec::new(),
             receivers: Vec::new(),
+            joints: Vec::new(),
             stages: Vec::new(),
             exporters: BTreeMap::new(),
         };
@@ -83,10 +95,10 @@ impl Service {
             self.exporters.insert(id, exporter);
         }
         let mut entries: BTreeMap<String, Vec<(String, Next)>> = BTreeMap::new();
-        let mut stages = Vec::new();
         for pipeline in assembly.pipelines {
-            let (id, receivers) = (pipeline.id.clone(), pipeline.receivers.clone());
+            let (id, receivers, mut stages) = (pipeline.id.clone(), pipeline.receivers.clone(), Vec::new());
             let entry = connect(pipeline, &self.exporters, context, &mut stages);
+            self.stages.push(stages.into_iter().map(spawn).collect());
             for receiver in receivers {
                 entries.entry(receiver).or_default().push((id.clone(), entry.clone()));
             }
@@ -96,11 +108,7 @@ impl Service {
         for (receiver, entries) in entries {
             nexts.insert(receiver.clone(), join(&receiver, entries, context, &mut joined));
         }
-        // Stages stop in this order: what is nearest to the receivers first.
-        for stage in joined.into_iter().chain(stages) {
-            let handle = tokio::spawn(stage.task);
-            self.stages.push(Part { kind: "processor", id: stage.id, stop: stage.stop, handle });
-        }
+        self.joints = joined.into_iter().map(spawn).collect();
         for (id, receiver) in assembly.receivers {
             let Some(next) = nexts.remove(&id) else { continue };
             let stop = Stop::new();
@@ -116,7 +124,8 @@ impl Service {
     /// Resolves when a component stops by itself: its kind, id and error. Components do not stop by themselves
     /// unless something is wrong; a panic is reported here like an error.
     pub async fn failure(&mut self) -> String {
-        let parts = self.extensions.iter_mut().chain(&mut self.receivers).chain(&mut self.stages);
+        let stages = self.joints.iter_mut().chain(self.stages.iter_mut().flatten());
+        let parts = self.extensions.iter_mut().chain(&mut self.receivers).chain(stages);
         let running: Vec<_> = parts
             .map(|part| {
                 Box::pin(async {
@@ -138,38 +147,96 @@ impl Service {
 
     /// Stops everything in order; what is queued is sent until the deadline.
     pub async fn stop(mut self) {
+        let end = Instant::now() + STOP;
         self.ready.send_replace(false);
-        stop_parts(&mut self.receivers, RECEIVER_STOP).await;
-        for stage in &mut self.stages {
-            stop_parts(std::slice::from_mut(stage), STAGE_STOP).await;
-        }
-        join_all(self.exporters.values().map(|e| e.shutdown(EXPORTER_STOP))).await;
+        stop_parts(&mut self.receivers, Instant::now() + RECEIVER_STOP).await;
+        self.stop_stages().await;
+        let drained = (end - REST_STOP).saturating_duration_since(Instant::now()).min(EXPORTER_STOP);
+        join_all(self.exporters.values().map(|e| e.shutdown(drained))).await;
+        // What still waited for an answer has it now.
+        let late = self.joints.iter_mut().chain(self.stages.iter_mut().flatten());
+        end_parts(late, Instant::now() + ABORT).await;
         tracing::info!("Stopping extensions...");
-        stop_parts(&mut self.extensions, RECEIVER_STOP).await;
+        stop_parts(&mut self.extensions, end.min(Instant::now() + RECEIVER_STOP)).await;
+    }
+
+    /// Stops the stages and waits for them while there is time. One that waits longer for an exporter's answer goes
+    /// on: only the answer tells whether it has to count its points as lost.
+    async fn stop_stages(&mut self) {
+        let end = Instant::now() + STAGE_STOP;
+        let longest = self.stages.iter().map(Vec::len).max().unwrap_or(0);
+        let joints = self.joints.iter_mut().map(|part| part.stop(share(end, longest + 1)));
+        join_all(joints).await;
+        join_all(self.stages.iter_mut().map(|stages| async move {
+            let count = stages.len();
+            for (index, part) in stages.iter_mut().enumerate() {
+                part.stop(share(end, count - index)).await;
+            }
+        }))
+        .await;
     }
 }
 
-async fn stop_parts(parts: &mut [Part], deadline: Duration) {
-    parts.iter().for_each(|part| part.stop.cancel());
-    join_all(parts.iter_mut().filter(|part| !part.handle.is_finished()).map(|part| async move {
-        match tokio::time::timeout(deadline, &mut part.handle).await {
-            Ok(Ok(Ok(()))) => {}
+fn spawn(stage: StageTask) -> Part {
+    Part { kind: "processor", id: stage.id, stop: stage.stop, handle: tokio::spawn(stage.task) }
+}
+
+/// Until when the first of `count` parts may take, if each gets an equal share of the time.
+fn share(end: Instant, count: usize) -> Instant {
+    let now = Instant::now();
+    now + end.saturating_duration_since(now) / u32::try_from(count).unwrap_or(u32::MAX).max(1)
+}
+
+impl Part {
+    /// Asks it to stop and waits for that.
+    async fn stop(&mut self, until: Instant) {
+        self.stop.cancel();
+        self.wait(until).await;
+    }
+
+    /// Waits until it has stopped; says how it ended.
+    async fn wait(&mut self, until: Instant) {
+        if self.handle.is_finished() {
+            return;
+        }
+        match tokio::time::timeout_at(until, &mut self.handle).await {
+            Ok(Ok(Ok(()))) | Err(_) => {}
             Ok(Ok(Err(error))) => {
-                tracing::error!(component_id = part.id, component_kind = part.kind, error, "component failed while stopping");
-            }
-            Ok(Err(panic)) => {
-                tracing::error!(component_id = part.id, component_kind = part.kind, error = %panic, "component panicked");
-            }
-            Err(_) => {
-                part.handle.abort();
-                tracing::warn!(
-                    component_id = part.id,
-                    component_kind = part.kind,
-                    deadline_s = deadline.as_secs(),
-                    "component did not stop in time and was ended"
+                tracing::error!(
+                    component_id = self.id,
+                    component_kind = self.kind,
+                    error,
+                    "component failed while stopping"
                 );
             }
+            Ok(Err(panic)) => {
+                tracing::error!(component_id = self.id, component_kind = self.kind, error = %panic, "component panicked");
+            }
         }
+    }
+}
+
+/// Stops parts at the same time and ends those that are late.
+async fn stop_parts(parts: &mut [Part], until: Instant) {
+    parts.iter().for_each(|part| part.stop.cancel());
+    end_parts(parts.iter_mut(), until).await;
+}
+
+/// Waits for parts that were asked to stop, and ends those that are late.
+async fn end_parts(parts: impl Iterator<Item = &mut Part>, until: Instant) {
+    join_all(parts.map(|part| async move {
+        part.wait(until).await;
+        if part.handle.is_finished() {
+            return;
+        }
+        part.handle.abort();
+        tracing::warn!(
+            component_id = part.id,
+            component_kind = part.kind,
+            "component did not stop in time and was ended"
+        );
+        // Until it has counted what it held.
+        drop(tokio::time::timeout(ABORT, &mut part.handle).await);
     }))
     .await;
 }

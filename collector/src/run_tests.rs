@@ -9,9 +9,9 @@ use receiver::Receiver;
 use super::*;
 use crate::assemble::Pipeline;
 
-/// What happened, in order.
+/// What happened, in order; the readiness; whether the exporters have stopped.
 #[derive(Clone, Default)]
-struct Journal(Arc<Mutex<Vec<String>>>, Arc<Mutex<Option<Readiness>>>);
+struct Journal(Arc<Mutex<Vec<String>>>, Arc<Mutex<Option<Readiness>>>, Stop);
 
 impl Journal {
     fn note(&self, what: &str) {
@@ -35,6 +35,10 @@ enum Behaviour {
     CannotStart,
     Fails,
     Panics,
+    /// Goes on after the stop until the exporters have stopped.
+    Waits,
+    /// Goes on for ever.
+    Hangs,
 }
 
 struct Fake {
@@ -55,6 +59,14 @@ impl Fake {
                 Behaviour::Fails => return Err("the disk is full".to_owned()),
                 Behaviour::Panics => panic!("an invariant does not hold"),
                 _ => stop.cancelled().await,
+            }
+            match behaviour {
+                Behaviour::Waits => journal.2.cancelled().await,
+                Behaviour::Hangs => {
+                    journal.note(&format!("{kind} was asked"));
+                    std::future::pending().await
+                }
+                _ => {}
             }
             let ready = if journal.is_ready() { "ready" } else { "not ready" };
             journal.note(&format!("{kind} stopped, {ready}"));
@@ -82,7 +94,7 @@ impl Stage for Fake {
     }
 }
 
-struct FakeExporter(Journal);
+struct FakeExporter(Journal, Behaviour);
 
 impl ExporterNode for FakeExporter {
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {
@@ -94,9 +106,14 @@ impl ExporterNode for FakeExporter {
         Box::pin(async { Ok(()) })
     }
 
-    fn shutdown(&self, _: Duration) -> BoxFuture<'_, ()> {
-        self.0.note("exporter stopped");
-        Box::pin(async {})
+    fn shutdown(&self, deadline: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if self.1 == Behaviour::Hangs {
+                tokio::time::sleep(deadline).await;
+            }
+            self.0.note("exporter stopped");
+            self.0.2.cancel();
+        })
     }
 }
 
@@ -105,7 +122,11 @@ fn assembly(journal: &Journal, extension: Behaviour, receiver: Behaviour) -> Ass
     let fake = |kind, behaviour| Box::new(Fake { kind, journal: journal.clone(), behaviour });
     Assembly {
         extensions: vec![("health".to_owned(), fake("extension", extension))],
-        exporters: [("out".to_owned(), Arc::new(FakeExporter(journal.clone())) as Arc<dyn ExporterNode>)].into(),
+        exporters: [(
+            "out".to_owned(),
+            Arc::new(FakeExporter(journal.clone(), Behaviour::Good)) as Arc<dyn ExporterNode>,
+        )]
+        .into(),
         receivers: vec![("in".to_owned(), fake("receiver", receiver))],
         pipelines: vec![Pipeline {
             id: "metrics".to_owned(),
@@ -163,4 +184,50 @@ async fn a_part_that_ends_by_itself_is_told_with_its_name() {
         service.stop().await;
         assert_eq!(journal.entries().iter().filter(|entry| entry.contains(" stopped")).count(), 3, "{error}");
     }
+}
+
+/// Three pipelines of two stages with an exporter each.
+fn pipelines(journal: &Journal, receiver: Behaviour, stage: Behaviour, exporter: Behaviour) -> Assembly {
+    let mut assembly = assembly(journal, Behaviour::Good, receiver);
+    (assembly.pipelines, assembly.exporters) = (Vec::new(), BTreeMap::new());
+    for name in ["a", "b", "c"] {
+        let fake = |kind| AnyProcessor::Stage(Box::new(Fake { kind, journal: journal.clone(), behaviour: stage }));
+        let node: Arc<dyn ExporterNode> = Arc::new(FakeExporter(journal.clone(), exporter));
+        assembly.exporters.insert(name.to_owned(), node);
+        assembly.pipelines.push(Pipeline {
+            id: format!("metrics/{name}"),
+            receivers: vec!["in".to_owned()],
+            processors: vec![("batch/1".to_owned(), fake("first")), ("batch/2".to_owned(), fake("second"))],
+            exporters: vec![name.to_owned()],
+        });
+    }
+    assembly
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_stop_has_one_deadline_however_many_pipelines_hang() {
+    let journal = Journal::default();
+    let hang = Behaviour::Hangs;
+    let service = Service::start(pipelines(&journal, hang, hang, hang), &BuildContext::for_test("")).await.unwrap();
+    let started = Instant::now();
+    service.stop().await;
+    // The extension has ended in time.
+    assert!(started.elapsed() <= STOP, "{:?}", started.elapsed());
+    let asked: Vec<_> = journal.entries().into_iter().filter(|entry| entry.contains("asked")).collect();
+    let all = |what: &str| vec![format!("{what} was asked"); 3];
+    assert_eq!(asked, [vec!["receiver was asked".to_owned()], all("first"), all("second")].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_that_waits_for_an_answer_gets_it_from_the_exporters_that_stop() {
+    let journal = Journal::default();
+    let (good, waits) = (Behaviour::Good, Behaviour::Waits);
+    let service = Service::start(pipelines(&journal, good, waits, good), &BuildContext::for_test("")).await.unwrap();
+    service.stop().await;
+    let entries = journal.entries();
+    let last = |what: &str| entries.iter().rposition(|entry| entry.starts_with(what)).unwrap();
+    let stopped =
+        entries.iter().filter(|entry| entry.starts_with("first stopped") || entry.starts_with("second stopped"));
+    assert_eq!(stopped.count(), 6, "{entries:?}");
+    assert!(last("exporter stopped") < last("first stopped"), "{entries:?}");
 }

@@ -19,6 +19,9 @@ pub enum RefusalKind {
     Permanent,
 }
 
+/// Longest wait that a refusal can ask for: what is held for a destination must not depend on a slip of its clock.
+const LONGEST_WISH: Duration = Duration::from_secs(300);
+
 /// A batch was not taken. Whoever gets this still owns the duty to count or retry it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason}")]
@@ -43,6 +46,14 @@ impl Refusal {
     /// A refusal that stays.
     pub fn permanent(reason: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal { kind: RefusalKind::Permanent, reason: reason.into() }
+    }
+
+    /// How long to wait before the batch is offered again: `pause`, or longer when the refusal says so.
+    pub fn wait(&self, pause: Duration) -> Duration {
+        match self.kind {
+            RefusalKind::Retry(Some(after)) => after.min(LONGEST_WISH).max(pause),
+            _ => pause,
+        }
     }
 
     /// True if the same batch may succeed later.
@@ -92,5 +103,20 @@ where
 {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
         self(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_granted_within_bounds() {
+        let pause = Duration::from_secs(1);
+        assert_eq!(Refusal::retry("busy").wait(pause), pause);
+        for (wish, wait) in [(0, 1), (7, 7), (86_400, 300)] {
+            let refusal = Refusal::retry_after(Duration::from_secs(wish), "busy");
+            assert_eq!(refusal.wait(pause), Duration::from_secs(wait));
+        }
     }
 }

@@ -9,8 +9,9 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use prost::Message;
 use proto::telemetry::Instrument;
 use proto::{Batch, BuildContext};
-use tests::fake::otlp::{GRPC_METHOD, Reply, Sink};
+use tests::fake::otlp::{Form, GRPC_METHOD, Reply, Sink};
 use tests::wait_until;
+use tonic::codec::CompressionEncoding;
 
 const REQUEST: &str = r#"{"resourceMetrics":[{"schemaUrl":"https://r","resource":{"attributes":[
  {"key":"service.name","value":{"stringValue":"shop"}},{"key":"n","value":{"intValue":"7"}}]},
@@ -90,6 +91,14 @@ async fn headers_and_user_agent_go_with_every_request() {
     run.delivered(1).await;
     let headers = run.sink.received().pop().unwrap().headers;
     assert_eq!((headers["x-team"].to_str().unwrap(), headers["user-agent"].to_str().unwrap()), ("a", "mine"));
+    // The agent's own name has the architecture as Go spells it.
+    let run = self::run(&otlp::HTTP_FACTORY, "{endpoint: \"URL\"}").await;
+    run.node.export(batch()).await.unwrap();
+    run.delivered(1).await;
+    let headers = run.sink.received().pop().unwrap().headers;
+    let own = headers["user-agent"].to_str().unwrap();
+    let named = ["amd64", "arm64"].map(|name| format!("otelcol-ecs/0.0.0-test (linux/{name})"));
+    assert!(named.iter().any(|name| name == own), "{own}");
 }
 
 #[tokio::test]
@@ -115,6 +124,28 @@ async fn refusals_are_retried_or_not_as_the_collector_does() {
         run.node.shutdown(Duration::from_secs(5)).await;
         assert_eq!(run.count("otelcol_exporter_sent_metric_points"), 3);
         assert_eq!(run.count("otelcol_ecs_dropped_metric_points"), 3);
+    }
+}
+
+#[tokio::test]
+async fn rejected_points_are_counted_however_the_answer_is_written() {
+    let (grpc, json) = ("{endpoint: ADDRESS, tls: {insecure: true}}", "{endpoint: \"URL\", encoding: json}");
+    for (factory, text, form) in [
+        (&otlp::FACTORY, grpc, Form::AsAsked),
+        (&otlp::FACTORY, grpc, Form::Compressed(CompressionEncoding::Gzip)),
+        (&otlp::FACTORY, grpc, Form::Compressed(CompressionEncoding::Zstd)),
+        (&otlp::HTTP_FACTORY, json, Form::AsAsked),
+        (&otlp::HTTP_FACTORY, json, Form::TextNumbers),
+        (&otlp::HTTP_FACTORY, json, Form::Protobuf),
+    ] {
+        let run = run(factory, text).await;
+        run.sink.answer_in(form);
+        run.sink.next_reply(Reply::Partial { rejected: 1, message: "one is bad".to_owned() });
+        run.node.export(batch()).await.unwrap();
+        run.delivered(1).await;
+        run.node.shutdown(Duration::from_secs(5)).await;
+        let counts = ["otelcol_exporter_sent_metric_points", "otelcol_ecs_dropped_metric_points"];
+        assert_eq!(counts.map(|name| run.count(name)), [1, 1], "{form:?}");
     }
 }
 

@@ -47,11 +47,14 @@ async fn every_own_metric_has_its_name_and_labels() {
         )
         .replace(
             "service:\n",
-            "processors:\n  memory_limiter: {check_interval: 1s, limit_mib: 500}\n  batch: {timeout: 100ms}\n  \
+            "processors:\n  memory_limiter: {check_interval: 1s, limit_percentage: 80}\n  batch: {timeout: 100ms}\n  \
              resource: {attributes: [{key: a, value: b, action: insert}]}\nservice:\n",
         )
         .replace("[prometheus], ", "[prometheus, otlp], processors: [memory_limiter, resource, batch], ");
     let agent = Agent::with_config(&config).aws(&aws).own_metrics().start().await;
+    for text in ["Using percentage memory limiter", "\"total_memory_mib\":"] {
+        assert!(agent.log().contains(text), "{text} is missing in\n{}", agent.log());
+    }
     wait_arrived(&aws, 2).await;
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos().to_string();
     let url = format!("http://127.0.0.1:{port}");

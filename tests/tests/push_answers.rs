@@ -103,6 +103,14 @@ async fn what_a_destination_asks_for_reaches_the_client_of_a_pipeline_without_qu
     let mut agent = Agent::with_config(&config(&entrance, None, &exporter)).start().await;
     sink.always_reply(Reply::Refuse { status: 429, code: Code::ResourceExhausted, retry_after: Some(17) });
     assert_refused(&entrance, "429", Some(17)).await;
+    // What the client keeps is not called dropped, and the log says what would help.
+    agent
+        .wait_log(
+            "Exporting failed. Rejecting data. Try enabling retry_on_failure config option to retry on retryable errors. \
+             Try enabling sending_queue to survive temporary failures.",
+        )
+        .await;
+    assert!(!agent.log().contains("Dropping data"));
     sink.always_reply(Reply::Refuse { status: 400, code: Code::InvalidArgument, retry_after: None });
     let status = push_grpc(&entrance.grpc_url(), numbered(-1), None).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal, "{status}");
@@ -111,6 +119,12 @@ async fn what_a_destination_asks_for_reaches_the_client_of_a_pipeline_without_qu
     sink.always_reply(Reply::Take);
     push_grpc(&entrance.grpc_url(), numbered(1), None).await.unwrap();
     assert_eq!(sink.received().len(), 1);
+    sink.next_reply(Reply::Partial { rejected: 1, message: "one is bad".to_owned() });
+    push_grpc(&entrance.grpc_url(), numbered(2), None).await.unwrap();
+    agent.wait_log("Partial success response").await;
+    for field in [r#""error_message":"one is bad""#, r#""dropped_data_points":1"#] {
+        assert!(agent.log().contains(field), "{}", agent.log());
+    }
     assert!(agent.stop().await.success());
 }
 

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use proto::{Batch, Counter, Gauge, Refusal, Stop, Telemetry};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Target;
 
-/// Most points that wait for one branch.
+/// Most points that wait for one branch; a single batch always may.
 const MAX_BACKLOG_POINTS: usize = 500_000;
+/// Most bytes.
+const MAX_BACKLOG_BYTES: usize = 64 << 20;
 /// First pause before a branch is tried again; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -29,12 +32,27 @@ pub(super) struct Branch {
 #[derive(Default)]
 struct Backlog {
     batches: VecDeque<Arc<Batch>>,
-    /// Points of what waits and of what is under way.
-    points: usize,
+    /// What waits and what is under way.
+    size: Size,
     /// Batches that were offered and not answered: order demands that others wait behind them.
     under_way: usize,
+    /// The branch asked to be left alone until then.
+    not_before: Option<Instant>,
     /// Nobody works it off any more.
     closed: bool,
+}
+
+/// What a batch takes in a backlog.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Size {
+    points: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn of(batch: &Batch) -> Size {
+        Size { points: batch.points(), bytes: batch.size_bytes() }
+    }
 }
 
 impl Branch {
@@ -66,33 +84,44 @@ impl Branch {
 
     /// Keeps a batch that other branches took and this one refused.
     pub(super) fn keep(&self, batch: &Arc<Batch>, refusal: &Refusal) {
-        let mut backlog = self.lock();
-        if !refusal.is_retryable() || backlog.closed || backlog.points + batch.points() > MAX_BACKLOG_POINTS {
+        let (mut backlog, size) = (self.lock(), Size::of(batch));
+        let full = backlog.is_full_for(size);
+        if !refusal.is_retryable() || backlog.closed || full {
             drop(backlog);
-            self.lose(batch.points(), refusal);
+            match full {
+                true => self.lose(size.points, &Refusal::retry(format!("too much waits for it: {refusal}"))),
+                false => self.lose(size.points, refusal),
+            }
             return;
         }
         backlog.batches.push_back(batch.clone());
-        self.add(&mut backlog, batch.points());
+        backlog.heed(refusal);
+        self.add(&mut backlog, size);
         drop(backlog);
         self.wake.notify_one();
     }
 
     /// The caller was told that the batch is taken before this branch answered: later ones wait behind it.
-    pub(super) fn falls_behind(&self, batch: &Batch) {
-        let mut backlog = self.lock();
+    /// What it was counted as is for [`Branch::catches_up`].
+    pub(super) fn falls_behind(&self, batch: &Batch) -> Size {
+        let (mut backlog, size) = (self.lock(), Size::of(batch));
         backlog.under_way += 1;
-        self.add(&mut backlog, batch.points());
+        self.add(&mut backlog, size);
+        size
     }
 
     /// The answer to a batch that fell behind.
-    pub(super) fn catches_up(&self, batch: &Arc<Batch>, answer: Result<(), Refusal>) {
+    pub(super) fn catches_up(&self, batch: &Arc<Batch>, counted: Size, answer: Result<(), Refusal>) {
         let mut backlog = self.lock();
         backlog.under_way -= 1;
+        self.remove(&mut backlog, counted);
         match answer {
-            Err(refusal) if refusal.is_retryable() && !backlog.closed => backlog.batches.push_front(batch.clone()),
+            Err(refusal) if refusal.is_retryable() && !backlog.closed => {
+                backlog.batches.push_front(batch.clone());
+                backlog.heed(&refusal);
+                self.add(&mut backlog, Size::of(batch));
+            }
             answer => {
-                self.remove(&mut backlog, batch.points());
                 if let Err(refusal) = answer {
                     self.lose(batch.points(), &refusal);
                 }
@@ -106,11 +135,12 @@ impl Branch {
     pub(super) async fn work(&self, stop: &Stop) {
         let mut closing = Closing { branch: self, in_hand: None };
         loop {
-            while let Some(batch) = self.take() {
-                closing.in_hand = Some(batch.points());
-                let answer = self.deliver(&batch, stop).await;
+            while let Some((batch, not_before)) = self.take() {
+                let size = Size::of(&batch);
+                closing.in_hand = Some(size);
+                let answer = self.deliver(&batch, not_before, stop).await;
                 closing.in_hand = None;
-                self.finish(batch.points(), answer.err());
+                self.finish(size, answer.err());
             }
             let stopping = stop.is_cancelled();
             if stopping && self.is_idle() {
@@ -124,38 +154,44 @@ impl Branch {
     }
 
     /// Offers a batch until it is taken; while stopping, once.
-    async fn deliver(&self, batch: &Arc<Batch>, stop: &Stop) -> Result<(), Refusal> {
+    async fn deliver(&self, batch: &Arc<Batch>, not_before: Option<Instant>, stop: &Stop) -> Result<(), Refusal> {
         let mut pause = FIRST_PAUSE;
-        loop {
-            match self.target.offer(batch.clone()).await {
-                Err(refusal) if refusal.is_retryable() && !stop.is_cancelled() => {}
-                answer => return answer,
-            }
+        if let Some(not_before) = not_before {
             tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = tokio::time::sleep_until(not_before) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        loop {
+            let wait = match self.target.offer(batch.clone()).await {
+                Err(refusal) if refusal.is_retryable() && !stop.is_cancelled() => refusal.wait(pause),
+                answer => return answer,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = stop.cancelled() => {}
             }
         }
     }
 
     /// The next batch of the backlog; it is under way until [`Branch::finish`].
-    fn take(&self) -> Option<Arc<Batch>> {
+    fn take(&self) -> Option<(Arc<Batch>, Option<Instant>)> {
         let mut backlog = self.lock();
         if backlog.under_way > 0 {
             return None;
         }
         let batch = backlog.batches.pop_front()?;
         backlog.under_way += 1;
-        Some(batch)
+        Some((batch, backlog.not_before.take()))
     }
 
-    fn finish(&self, points: usize, refusal: Option<Refusal>) {
+    fn finish(&self, size: Size, refusal: Option<Refusal>) {
         let mut backlog = self.lock();
         backlog.under_way -= 1;
-        self.remove(&mut backlog, points);
+        self.remove(&mut backlog, size);
         drop(backlog);
         if let Some(refusal) = refusal {
-            self.lose(points, &refusal);
+            self.lose(size.points, &refusal);
         }
     }
 
@@ -164,14 +200,16 @@ impl Branch {
         backlog.under_way == 0 && backlog.batches.is_empty()
     }
 
-    fn add(&self, backlog: &mut Backlog, points: usize) {
-        backlog.points += points;
-        self.waiting_points.set(backlog.points as i64);
+    fn add(&self, backlog: &mut Backlog, size: Size) {
+        backlog.size.points += size.points;
+        backlog.size.bytes += size.bytes;
+        self.waiting_points.set(backlog.size.points as i64);
     }
 
-    fn remove(&self, backlog: &mut Backlog, points: usize) {
-        backlog.points -= points;
-        self.waiting_points.set(backlog.points as i64);
+    fn remove(&self, backlog: &mut Backlog, size: Size) {
+        backlog.size.points -= size.points;
+        backlog.size.bytes -= size.bytes;
+        self.waiting_points.set(backlog.size.points as i64);
     }
 
     fn lose(&self, points: usize, refusal: &Refusal) {
@@ -184,24 +222,38 @@ impl Branch {
     }
 }
 
+impl Backlog {
+    fn heed(&mut self, refusal: &Refusal) {
+        let wish = refusal.wait(Duration::ZERO);
+        if !wish.is_zero() {
+            self.not_before = Some(Instant::now() + wish);
+        }
+    }
+
+    fn is_full_for(&self, size: Size) -> bool {
+        self.size.points > 0
+            && (self.size.points + size.points > MAX_BACKLOG_POINTS || self.size.bytes + size.bytes > MAX_BACKLOG_BYTES)
+    }
+}
+
 /// Closes the backlog when its worker ends or is ended.
 struct Closing<'a> {
     branch: &'a Branch,
-    /// Points of the batch that the worker is delivering.
-    in_hand: Option<usize>,
+    /// The batch that the worker is delivering.
+    in_hand: Option<Size>,
 }
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
         let over = Refusal::retry("the time to deliver what waited is over");
-        if let Some(points) = self.in_hand {
-            self.branch.finish(points, Some(over.clone()));
+        if let Some(size) = self.in_hand {
+            self.branch.finish(size, Some(over.clone()));
         }
         let mut backlog = self.branch.lock();
         backlog.closed = true;
         let left = std::mem::take(&mut backlog.batches);
+        left.iter().for_each(|batch| self.branch.remove(&mut backlog, Size::of(batch)));
         let points = left.iter().map(|batch| batch.points()).sum();
-        self.branch.remove(&mut backlog, points);
         drop(backlog);
         if points > 0 {
             self.branch.lose(points, &over);

@@ -20,7 +20,7 @@ use proto::{Batch, BoxFuture, Consume, Next, Refusal, Stop, Task, Telemetry};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use self::branch::Branch;
+use self::branch::{Branch, Size};
 
 /// How long the answer waits for slow branches when another one has taken the batch. Clients give up after 5 s (other
 /// collectors) or 10 s (SDKs).
@@ -125,20 +125,34 @@ impl Round {
 
     async fn run(mut self, tell: oneshot::Sender<Answer>) {
         self.enough_answers().await;
-        let late: Vec<usize> = (0..self.branches.len()).filter(|&index| self.answers[index].is_none()).collect();
-        for &index in &late {
-            self.branches[index].falls_behind(&self.batch);
-        }
+        let behind = |(branch, answer): (&Branch, &Option<Answer>)| match answer {
+            None => branch.falls_behind(&self.batch),
+            Some(_) => Size::default(),
+        };
+        let counted: Vec<Size> = self.branches.iter().zip(&self.answers).map(behind).collect();
         // A caller that has gone away has no use for the answer.
         drop(tell.send(self.settle()));
         while let Some((index, answer)) = self.offers.next().await {
-            self.branches[index].catches_up(&self.batch, answer);
+            if answer.is_err() {
+                self.forget_request();
+            }
+            self.branches[index].catches_up(&self.batch, counted[index], answer);
+        }
+    }
+
+    /// A batch that waits is encoded again in the end: beside it, the request that it came in would take as much room.
+    fn forget_request(&mut self) {
+        if self.batch.meta.raw.is_some() {
+            Arc::make_mut(&mut self.batch).meta.raw = None;
         }
     }
 
     /// Deals with the answers that are there; the answer for the caller.
     fn settle(&mut self) -> Answer {
         let taken = self.taken();
+        if taken && self.answers.iter().any(|answer| matches!(answer, Some(Err(_)))) {
+            self.forget_request();
+        }
         let mut refused: Answer = Ok(());
         for (branch, answer) in self.branches.iter().zip(&mut self.answers) {
             let Some(Err(refusal)) = answer.take() else { continue };

@@ -210,3 +210,46 @@ async fn a_worker_that_is_ended_counts_what_it_leaves_and_later_refusals() {
     tokio::time::sleep(10 * PATIENCE).await;
     assert_eq!((w.lost(), w.taken()), (3, [vec![1, 2, 3], vec![]]));
 }
+
+/// A batch with that many bytes of text, and the request that it came in.
+fn large(time: u64, bytes: usize) -> Batch {
+    let mut large = batch(time);
+    large.tables_mut().symbols.intern(&"x".repeat(bytes));
+    large.meta.raw = Some(vec![0; bytes].into());
+    large
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_is_bounded_in_bytes_and_counts_what_does_not_fit() {
+    let w = world();
+    *w.bad.refuse.lock().unwrap() = Some(Refusal::retry_after(Duration::from_secs(3600), "full"));
+    for time in 0..10 {
+        w.fan_out.consume(large(time, 10 << 20)).await.unwrap();
+    }
+    // Without their requests six of them fit into 64 MiB.
+    assert_eq!((w.taken()[0].len(), w.lost()), (10, 4));
+    *w.bad.refuse.lock().unwrap() = None;
+    w.bad_has(6).await;
+    assert_eq!(w.taken()[1], [0, 1, 2, 3, 4, 5]);
+    // There is room again, also for a single batch that is too large.
+    *w.bad.refuse.lock().unwrap() = Some(Refusal::retry("full"));
+    w.fan_out.consume(large(10, 80 << 20)).await.unwrap();
+    w.fan_out.consume(batch(11)).await.unwrap();
+    assert_eq!(w.lost(), 5);
+    *w.bad.refuse.lock().unwrap() = None;
+    w.bad_has(7).await;
+    assert_eq!(w.taken()[1].last(), Some(&10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_branch_that_says_when_to_come_back_is_left_alone_until_then() {
+    let w = world();
+    *w.bad.refuse.lock().unwrap() = Some(Refusal::retry_after(Duration::from_secs(60), "busy"));
+    w.fan_out.consume(batch(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    *w.bad.refuse.lock().unwrap() = None;
+    tokio::time::sleep(Duration::from_secs(58)).await;
+    assert!(w.taken()[1].is_empty());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(w.taken()[1], [1]);
+}

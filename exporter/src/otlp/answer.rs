@@ -1,5 +1,6 @@
 //! What an OTLP server's answer means: delivered, in part, later or never. Sends nothing.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::DateTime;
@@ -11,15 +12,21 @@ use prost::Message;
 use proto::otlp::RpcStatus;
 use serde::Deserialize;
 
-use super::transport::Answer;
+use super::compress::inflate;
+use super::transport::{Answer, MAX_ANSWER_BYTES};
 use crate::Outcome;
 
-/// An answer over HTTP.
+/// An answer over HTTP; `json` is how the request was written.
 pub(super) fn http(answer: &Answer, json: bool) -> Outcome {
     if answer.status.is_success() {
+        let json = match media_type(answer) {
+            "application/json" => true,
+            "application/x-protobuf" | "application/protobuf" => false,
+            _ => json,
+        };
         return delivered(match json {
-            true => serde_json::from_slice(&answer.body).unwrap_or_default(),
-            false => ExportMetricsServiceResponse::decode(answer.body.clone()).unwrap_or_default(),
+            true => serde_json::from_slice::<JsonResponse>(&answer.body).unwrap_or_default().partial_success,
+            false => Partial::decode(&answer.body),
         });
     }
     let details = details(answer).map(|m| format!(": {m}")).unwrap_or_default();
@@ -32,8 +39,7 @@ pub(super) fn http(answer: &Answer, json: bool) -> Outcome {
 
 /// What the server says about an error: the message of a `google.rpc.Status`, or a line of text.
 fn details(answer: &Answer) -> Option<String> {
-    let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let text = match kind.split(';').next().unwrap_or_default().trim() {
+    let text = match media_type(answer) {
         "application/json" => {
             let status: JsonStatus = serde_json::from_slice(&answer.body).ok()?;
             status.message
@@ -45,6 +51,12 @@ fn details(answer: &Answer) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// `content-type` without parameters.
+fn media_type(answer: &Answer) -> &str {
+    let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
 /// Characters of a server's message that are passed on.
 const MAX_DETAILS: usize = 500;
 
@@ -52,6 +64,50 @@ const MAX_DETAILS: usize = 500;
 #[derive(Deserialize)]
 struct JsonStatus {
     message: String,
+}
+
+/// An `ExportMetricsServiceResponse` in JSON.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct JsonResponse {
+    partial_success: Option<Partial>,
+}
+
+/// What a server says about a request that it did not take whole.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Partial {
+    rejected_data_points: Integer,
+    error_message: String,
+}
+
+/// JSON of protobuf writes 64 bits as text, and reads numbers as well.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Integer {
+    Number(i64),
+    Text(String),
+}
+
+impl Default for Integer {
+    fn default() -> Integer {
+        Integer::Number(0)
+    }
+}
+
+impl Partial {
+    fn decode(message: &[u8]) -> Option<Partial> {
+        let partial = ExportMetricsServiceResponse::decode(message).unwrap_or_default().partial_success?;
+        let rejected_data_points = Integer::Number(partial.rejected_data_points);
+        Some(Partial { rejected_data_points, error_message: partial.error_message })
+    }
+
+    fn rejected(&self) -> u64 {
+        match &self.rejected_data_points {
+            Integer::Number(number) => u64::try_from(*number).unwrap_or(0),
+            Integer::Text(text) => text.parse().unwrap_or(0),
+        }
+    }
 }
 
 /// An answer over gRPC.
@@ -68,8 +124,7 @@ pub(super) fn grpc(answer: &Answer) -> Outcome {
         };
     };
     if code == 0 {
-        let message = answer.body.get(5..).unwrap_or_default();
-        return delivered(ExportMetricsServiceResponse::decode(message).unwrap_or_default());
+        return delivered(message(answer).and_then(|message| Partial::decode(&message)));
     }
     let details = header("grpc-status-details-bin").and_then(|text| {
         let text = text.trim_end_matches('=');
@@ -87,14 +142,32 @@ pub(super) fn grpc(answer: &Answer) -> Outcome {
     }
 }
 
-fn delivered(response: ExportMetricsServiceResponse) -> Outcome {
-    let Some(partial) = response.partial_success else { return Outcome::Delivered { rejected: Vec::new() } };
-    let points = u64::try_from(partial.rejected_data_points).unwrap_or(0);
+/// The message of an answer over gRPC, inflated. One that cannot be read is no reason to send the points again.
+fn message(answer: &Answer) -> Option<Cow<'_, [u8]>> {
+    let (head, rest) = answer.body.split_first_chunk::<5>()?;
+    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+    let message = rest.get(..usize::try_from(length).ok()?)?;
+    if head[0] == 0 {
+        return Some(Cow::Borrowed(message));
+    }
+    let encoding = answer.headers.get("grpc-encoding").and_then(|name| name.to_str().ok()).unwrap_or_default();
+    match inflate(encoding, message, MAX_ANSWER_BYTES) {
+        Ok(message) => Some(Cow::Owned(message)),
+        Err(error) => {
+            tracing::warn!(
+                encoding, %error,
+                "The server took the request, but its answer cannot be inflated; rejected points in it are not counted"
+            );
+            None
+        }
+    }
+}
+
+fn delivered(partial: Option<Partial>) -> Outcome {
+    let Some(partial) = partial else { return Outcome::Delivered { rejected: Vec::new() } };
+    let points = partial.rejected();
     if points > 0 || !partial.error_message.is_empty() {
-        tracing::warn!(
-            message = %partial.error_message, dropped_data_points = points,
-            "Partial success response"
-        );
+        tracing::warn!(error_message = partial.error_message, dropped_data_points = points, "Partial success response");
     }
     let rejected = if points > 0 { vec![("partial_success".into(), points)] } else { Vec::new() };
     Outcome::Delivered { rejected }
@@ -201,6 +274,15 @@ mod tests {
         }
     }
 
+    fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
+        [&[flag][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
+    }
+
+    fn rejected(outcome: Outcome) -> Vec<(Cow<'static, str>, u64)> {
+        let Outcome::Delivered { rejected } = outcome else { panic!("not delivered") };
+        rejected
+    }
+
     #[test]
     fn rejected_points_of_a_partial_success_are_told_apart() {
         let partial = |rejected_data_points| ExportMetricsServiceResponse {
@@ -208,23 +290,53 @@ mod tests {
         };
         for (points, expected) in [(2, vec![("partial_success".into(), 2)]), (0, vec![]), (-1, vec![])] {
             let message = partial(points).encode_to_vec();
-            let mut framed = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
-            framed.extend_from_slice(&message);
             let json = serde_json::to_vec(&partial(points)).unwrap();
+            let text = format!(r#"{{"partialSuccess":{{"rejectedDataPoints":"{points}","errorMessage":"why"}}}}"#);
+            let (json_kind, proto_kind) =
+                ([("content-type", "application/json; charset=utf-8")], [("content-type", "application/x-protobuf")]);
             for outcome in [
                 http(&answer(200, &[], &message), false),
                 http(&answer(202, &[], &json), true),
-                grpc(&answer(200, &[("grpc-status", "0")], &framed)),
+                // The answer says how it is written, whatever the request was.
+                http(&answer(200, &proto_kind, &message), true),
+                http(&answer(200, &json_kind, &json), false),
+                http(&answer(200, &json_kind, text.as_bytes()), true),
+                grpc(&answer(200, &[("grpc-status", "0")], &framed(0, &message))),
             ] {
-                let Outcome::Delivered { rejected } = outcome else { panic!("not delivered") };
-                assert_eq!(rejected, expected);
+                assert_eq!(rejected(outcome), expected);
             }
         }
         // A success whose body is of no use is one all the same.
-        for (body, json) in [(&b""[..], false), (b"nonsense", true), (b"\xff\xff", false)] {
-            let Outcome::Delivered { rejected } = http(&answer(200, &[], body), json) else { panic!("not delivered") };
-            assert!(rejected.is_empty());
+        let body = br#"{"partialSuccess":{"rejectedDataPoints":"many"}}"#;
+        for (body, json) in [
+            (&b""[..], false),
+            (b"nonsense", true),
+            (b"{\"partialSuccess\":null}", true),
+            (body, true),
+            (b"\xff\xff", false),
+        ] {
+            assert!(rejected(http(&answer(200, &[], body), json)).is_empty());
         }
+    }
+
+    #[test]
+    fn a_compressed_answer_over_grpc_is_read() {
+        let why = "x".repeat(1000);
+        let partial = ExportMetricsPartialSuccess { rejected_data_points: 3, error_message: why };
+        let message = ExportMetricsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+        for name in ["gzip", "zstd", "snappy"] {
+            let packed = super::super::compress::Compression::grpc(name, 0).unwrap().compress(&message).unwrap();
+            let headers = [("grpc-status", "0"), ("grpc-encoding", name)];
+            let outcome = grpc(&answer(200, &headers, &framed(1, &packed)));
+            assert_eq!(rejected(outcome), [("partial_success".into(), 3)], "{name}");
+            // Flag and length decide what is read.
+            for body in [framed(1, &packed[..packed.len() / 2]), framed(1, &message), framed(0, &message)[..9].to_vec()]
+            {
+                assert!(rejected(grpc(&answer(200, &headers, &body))).is_empty(), "{name}");
+            }
+        }
+        let headers = [("grpc-status", "0"), ("grpc-encoding", "rot13")];
+        assert!(rejected(grpc(&answer(200, &headers, &framed(1, &message)))).is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Compression of request bodies, once, when a batch is encoded.
+//! Compression of request bodies, once, when a batch is encoded; and inflating of answers over gRPC.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use flate2::Compression as Level;
 
@@ -96,4 +96,23 @@ impl Compression {
             }
         }
     }
+}
+
+/// How answers over gRPC may be compressed: what [`inflate`] knows.
+pub(super) const GRPC_ACCEPTED: &str = "gzip,zstd,snappy";
+
+/// A compressed message of gRPC, inflated; an error when it is larger than `limit`.
+pub(super) fn inflate(encoding: &str, message: &[u8], limit: usize) -> io::Result<Vec<u8>> {
+    let reader: Box<dyn Read + '_> = match encoding {
+        "gzip" => Box::new(flate2::read::GzDecoder::new(message)),
+        "zstd" => Box::new(zstd::Decoder::new(message)?),
+        "snappy" => Box::new(snap::read::FrameDecoder::new(message)),
+        _ => return Err(io::Error::other("unknown compression")),
+    };
+    let mut out = Vec::new();
+    reader.take(limit as u64 + 1).read_to_end(&mut out)?;
+    if out.len() > limit {
+        return Err(io::Error::other(format!("larger than {limit} bytes")));
+    }
+    Ok(out)
 }

@@ -102,3 +102,14 @@ fn compressed_bodies_come_back() {
     assert_eq!(read(Box::new(snap::read::FrameDecoder::new(std::io::Cursor::new(packed("x-snappy-framed"))))), body);
     assert_eq!(read(Box::new(lz4_flex::frame::FrameDecoder::new(std::io::Cursor::new(packed("lz4"))))), body);
 }
+
+#[test]
+fn an_answer_is_inflated_up_to_the_limit() {
+    for name in compress::GRPC_ACCEPTED.split(',') {
+        let packed = Compression::grpc(name, 0).unwrap().compress(&[7; 1000]).unwrap();
+        assert_eq!(compress::inflate(name, &packed, 1000).unwrap(), [7; 1000]);
+        let error = compress::inflate(name, &packed, 999).unwrap_err();
+        assert!(error.to_string().contains("999"), "{error}");
+    }
+    assert!(compress::inflate("rot13", b"", 10).is_err());
+}

@@ -12,12 +12,12 @@ use proto::auth::ClientAuth;
 use reqwest::{Client, Url};
 
 use super::answer;
-use super::compress::Compression;
+use super::compress::{Compression, GRPC_ACCEPTED};
 use super::peers::Peers;
 use crate::Outcome;
 
 /// An answer has little to say.
-const MAX_ANSWER_BYTES: usize = 4 << 20;
+pub(super) const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// Where requests go and what goes with them.
 #[derive(Clone)]
@@ -132,6 +132,7 @@ impl Transport {
         headers.insert("content-type", HeaderValue::from_static(kind));
         if self.grpc {
             headers.insert("te", HeaderValue::from_static("trailers"));
+            headers.insert("grpc-accept-encoding", HeaderValue::from_static(GRPC_ACCEPTED));
         }
         if !compression.name.is_empty() {
             let name = if self.grpc { "grpc-encoding" } else { "content-encoding" };

@@ -62,6 +62,8 @@ pub struct SenderSettings {
     pub retry: RetrySettings,
     /// Time for one attempt; `None`: no limit.
     pub timeout: Option<Duration>,
+    /// What to try when data could not be sent, in the log; empty for exporters without these sections.
+    pub advice: &'static str,
 }
 
 /// The queue, checked.
@@ -124,6 +126,7 @@ impl Default for SenderSettings {
             },
             retry: RetrySettings::default(),
             timeout: Some(Duration::from_secs(5)),
+            advice: "",
         }
     }
 }
@@ -177,7 +180,20 @@ impl SenderConfig {
             not_negative(timeout, "timeout", &mut found);
             settings.timeout = (!timeout.is_zero()).then(|| timeout.to_std());
         }
+        settings.advice = advice(settings.queue.enabled, settings.retry.enabled);
         (settings, found)
+    }
+}
+
+/// What the Collector recommends when data could not be sent.
+fn advice(queue: bool, retry: bool) -> &'static str {
+    match (queue, retry) {
+        (true, true) => "",
+        (false, true) => " Try enabling sending_queue to survive temporary failures.",
+        (true, false) => " Try enabling retry_on_failure config option to retry on retryable errors.",
+        (false, false) => {
+            " Try enabling retry_on_failure config option to retry on retryable errors. Try enabling sending_queue to survive temporary failures."
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::space::Space;
 /// A consistent reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Points taken from pipelines.
+    /// Points taken from pipelines; when the caller waits, taken with the result.
     pub received: u64,
     /// Points that the destination has.
     pub sent: u64,
@@ -20,7 +20,7 @@ pub struct Counts {
     pub queued: u64,
     /// Points lost, by reason.
     pub dropped: BTreeMap<Cow<'static, str>, u64>,
-    /// Points of requests that could not be delivered; part of `dropped`.
+    /// Points of requests that could not be delivered, dropped or given back to a caller that waited.
     pub send_failed: u64,
     /// Points of batches that were refused; not received.
     pub enqueue_failed: u64,
@@ -115,13 +115,13 @@ impl Ledger {
         ledger
     }
 
-    /// A batch was encoded: what of it is queued now and what was left out.
-    pub(crate) fn encoded(&self, points: u64, queued: u64, dropped: &[(Cow<'static, str>, u64)]) {
+    /// Points came in: these are queued now, those were left out.
+    pub(crate) fn taken(&self, queued: u64, left_out: &[(Cow<'static, str>, u64)]) {
         let mut inner = self.lock();
         let c = &mut inner.counts;
-        c.received += points;
+        c.received += queued + left_out.iter().map(|(_, n)| n).sum::<u64>();
         c.queued += queued;
-        c.drop_all(dropped);
+        c.drop_all(left_out);
     }
 
     /// A request is settled: of its points, these were left out by the destination, the rest was delivered.
@@ -145,6 +145,11 @@ impl Ledger {
         c.queued -= points;
         c.send_failed += points;
         *c.dropped.entry(reason).or_default() += points;
+    }
+
+    /// A request failed, and the caller keeps its points.
+    pub(crate) fn given_back(&self, points: u64) {
+        self.lock().counts.send_failed += points;
     }
 
     /// A batch was refused.

@@ -3,19 +3,22 @@
 //!
 //! - A batch that is refused was not encoded, so encoders that keep deltas have not moved on.
 //! - Requests of one lane keep their order, retries included; lanes do not wait for each other.
-//! - What is being sent counts as queued. Every point is received, then sent, dropped for a reason, or queued.
+//! - What is being sent counts as queued. Every point is received, then sent, dropped for a reason, or queued. When
+//!   the caller waits for the result, its points are received with the result: what it is told to try again, it has.
 //! - While requests get through, batches are taken at the destination's speed (`pace`); when sending fails, until the
 //!   queue is full.
 //! - A caller that waits for the result and gives up does not take its data with it.
 //! - Shutdown retries what failed at once, goes on until everything is sent or the deadline is over, and counts the
 //!   rest as dropped with the reason `shutdown`.
 
+mod books;
 pub mod config;
 mod ledger;
 mod pace;
 mod queue;
 mod retry;
 mod space;
+mod ticket;
 mod worker;
 
 #[cfg(test)]
@@ -36,13 +39,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::{Encoded, Encoder, Exporter, ExporterNode, OutgoingRequest};
+use books::Books;
 pub use config::{SenderConfig, SenderSettings, Sizer};
 pub use ledger::Counts;
-use ledger::Ledger;
 use pace::Pace;
 use queue::Queue;
 use space::{NoSpace, Reservation, Space};
-use worker::{Item, Ticket};
+use ticket::{Ticket, Waiter};
+use worker::Item;
 
 /// Points left out, by reason.
 type Rejections = Vec<(Cow<'static, str>, u64)>;
@@ -54,14 +58,13 @@ pub struct Sender<E: Exporter> {
 }
 
 struct Inner<E: Exporter> {
-    id: String,
+    books: Arc<Books>,
     exporter: E,
     settings: SenderSettings,
     encoder: tokio::sync::Mutex<Intake<E::Encoder>>,
     space: Space,
     pace: Pace,
     queue: Queue<Item<<E::Encoder as Encoder>::Request>>,
-    ledger: Ledger,
     /// Encoded bytes per point of the last batches, in 1/16 byte; 0 before the first.
     bytes_per_point: AtomicU64,
     draining: Stop,
@@ -80,10 +83,9 @@ impl<E: Exporter> Sender<E> {
     pub fn new(exporter: E, settings: SenderSettings, context: &BuildContext) -> Sender<E> {
         let space = Space::new(settings.queue.queue_size);
         let inner = Inner {
-            id: context.id.clone(),
+            books: Arc::new(Books::new(context, space.clone(), settings.advice)),
             exporter,
             encoder: tokio::sync::Mutex::new(Intake { encoder: None, requests: Vec::new() }),
-            ledger: Ledger::new(context, space.clone()),
             space,
             pace: Pace::new(),
             settings,
@@ -98,7 +100,7 @@ impl<E: Exporter> Sender<E> {
 
     /// The books now: received = sent + dropped + queued.
     pub fn counts(&self) -> Counts {
-        self.inner.ledger.counts()
+        self.inner.books.ledger.counts()
     }
 }
 
@@ -148,11 +150,11 @@ impl<E: Exporter> ExporterNode for Sender<E> {
             }
             inner.abandon_all();
             inner.exporter.shutdown().await;
-            inner.ledger.publish();
-            let counts = inner.ledger.counts();
+            inner.books.ledger.publish();
+            let counts = inner.books.ledger.counts();
             if let Some(lost) = counts.dropped.get("shutdown") {
                 tracing::error!(
-                    exporter = %inner.id, lost_points = lost,
+                    exporter = %inner.books.id, lost_points = lost,
                     "the time to drain the sending queue is over; what was left is lost"
                 );
             }
@@ -171,10 +173,15 @@ impl<E: Exporter> Inner<E> {
         let encoded = self.encode(&mut intake, batch);
         self.correct(&mut reservation, &intake.requests, batch);
         let queued: u64 = intake.requests.iter().map(OutgoingRequest::points).sum();
-        self.book(batch, queued, encoded);
-        let wait = !queue.enabled || queue.wait_for_result;
-        let (waiter, answer) = if wait { Some(oneshot::channel()) } else { None }.unzip();
-        let ticket = Arc::new(Ticket::new(reservation, waiter));
+        let left_out = self.left_out(batch, queued, encoded);
+        let (waiter, answer) = if !queue.enabled || queue.wait_for_result {
+            let (tell, answer) = oneshot::channel();
+            (Some(Waiter { tell, left_out }), Some(answer))
+        } else {
+            self.books.ledger.taken(queued, &left_out);
+            (None, None)
+        };
+        let ticket = Arc::new(Ticket::new(reservation, self.books.clone(), waiter));
         for request in intake.requests.drain(..) {
             self.pace.queued(request.size_bytes());
             self.queue.push(request.lane(), Item { request, ticket: ticket.clone() });
@@ -201,12 +208,7 @@ impl<E: Exporter> Inner<E> {
                     self.space.capacity()
                 )),
             };
-            let points = batch.points() as u64;
-            self.ledger.refused(points);
-            tracing::error!(
-                exporter = %self.id, error = %refusal, rejected_items = points,
-                "Exporting failed. Rejecting data."
-            );
+            self.books.turned_away(batch.points() as u64, &refusal);
             refusal
         })
     }
@@ -224,21 +226,21 @@ impl<E: Exporter> Inner<E> {
             }
             Err(_) => {
                 intake.requests.clear();
-                tracing::error!(exporter = %self.id, "the encoder panicked; this is a bug, please report it");
+                tracing::error!(exporter = %self.books.id, "the encoder panicked; this is a bug, please report it");
                 Encoded { kept: 0, dropped: vec![("encoder_panic".into(), batch.points() as u64)] }
             }
         }
     }
 
-    /// Books an encoded batch. What an encoder does not account for counts as dropped.
-    fn book(&self, batch: &Batch, queued: u64, mut encoded: Encoded) {
-        let points = batch.points() as u64;
-        let told = queued + encoded.dropped.iter().map(|(_, n)| n).sum::<u64>();
-        debug_assert_eq!(told, points, "{}: kept and dropped points make up the batch", self.id);
+    /// What is missing in the requests of a batch. What an encoder does not account for counts as dropped.
+    fn left_out(&self, batch: &Batch, queued: u64, encoded: Encoded) -> Rejections {
+        let (points, mut left_out) = (batch.points() as u64, encoded.dropped);
+        let told = queued + left_out.iter().map(|(_, n)| n).sum::<u64>();
+        debug_assert_eq!(told, points, "{}: kept and dropped points make up the batch", self.books.id);
         if told < points {
-            encoded.dropped.push(("unaccounted".into(), points - told));
+            left_out.push(("unaccounted".into(), points - told));
         }
-        self.ledger.encoded(points.max(told), queued, &encoded.dropped);
+        left_out
     }
 
     /// What the encoded batch will take, going by the batches before it.

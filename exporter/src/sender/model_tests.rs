@@ -38,18 +38,22 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn settings() -> impl Strategy<Value = SenderSettings> {
-    (1usize..5, 1u64..60, any::<bool>(), any::<bool>(), 0u64..40).prop_map(
-        |(consumers, size, items, retry, elapsed)| {
+    (1usize..5, 1u64..60, any::<bool>(), any::<bool>(), 0u64..40, any::<bool>()).prop_map(
+        |(consumers, size, items, retry, elapsed, wait)| {
             let mut s = SenderSettings::default();
             s.queue.num_consumers = consumers;
             s.queue.queue_size = size;
             s.queue.sizer = if items { Sizer::Items } else { Sizer::Requests };
+            s.queue.wait_for_result = wait;
             s.retry.enabled = retry;
             s.retry.max_elapsed_time = Duration::from_secs(elapsed);
             s
         },
     )
 }
+
+/// Refusals before encoding.
+const TURNED_AWAY: [&str; 2] = ["sending queue is full", "element size too large"];
 
 struct Model {
     sender: Sender<Arc<Scripted>>,
@@ -79,7 +83,12 @@ impl Model {
         match action {
             Action::Export(points) => match self.sender.export(batch(*points)).await {
                 Ok(()) => self.taken += *points as u64,
-                Err(_) => self.refused += *points as u64,
+                Err(refusal) if TURNED_AWAY.iter().any(|text| refusal.reason.starts_with(text)) => {
+                    self.refused += *points as u64;
+                }
+                // Waited for and refused for good; what may be tried again is the caller's.
+                Err(refusal) if !refusal.is_retryable() => self.taken += *points as u64,
+                Err(_) => {}
             },
             Action::Pass(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
         }

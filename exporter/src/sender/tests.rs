@@ -286,6 +286,47 @@ async fn without_a_queue_the_caller_learns_the_result() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_caller_keeps_is_not_dropped_here() {
+    let one_attempt = |s: &mut SenderSettings| (s.queue.enabled, s.retry.enabled) = (false, false);
+    let run = start(script([retry(), retry(), permanent()]), one_attempt).await;
+    for _ in 0..2 {
+        assert!(run.sender.export(batch(5)).await.unwrap_err().is_retryable());
+        let counts = run.sender.counts();
+        assert_eq!((counts.received, counts.dropped_total(), counts.queued), (0, 0, 0), "the caller has it");
+    }
+    assert!(!run.sender.export(batch(5)).await.unwrap_err().is_retryable());
+    run.sender.export(batch(5)).await.unwrap();
+    let counts = run.sender.counts();
+    assert_eq!((counts.received, counts.sent, run.dropped("invalid"), counts.send_failed), (10, 5, 5, 15));
+    assert_eq!(counts.dropped_total(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_caller_left_behind_is_dropped_here() {
+    let one_attempt = |s: &mut SenderSettings| (s.queue.enabled, s.retry.enabled) = (false, false);
+    let busy = Scripted { took: Duration::from_secs(1), ..script([retry()]) };
+    let run = start(busy, one_attempt).await;
+    assert!(tokio::time::timeout(Duration::from_millis(1), run.sender.export(batch(5))).await.is_err());
+    let counts = run.settled().await;
+    assert_eq!((counts.received, run.dropped("retry_disabled")), (5, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_answers_who_waits_and_the_points_are_theirs() {
+    let off = |s: &mut SenderSettings| s.queue.enabled = false;
+    let run = start(script(std::iter::repeat_n(Step::Hang, 100)), off).await;
+    let waiting = tokio::spawn({
+        let sender = run.sender.clone();
+        async move { sender.export(batch(5)).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    run.sender.shutdown(Duration::from_secs(3)).await;
+    assert!(waiting.await.unwrap().unwrap_err().is_retryable());
+    let counts = run.sender.counts();
+    assert_eq!((counts.received, counts.dropped_total(), counts.send_failed), (0, 0, 5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_up_does_not_take_its_data_with_it() {
     let exporter = Scripted { took: Duration::from_secs(1), ..Scripted::default() };
     let run = start(exporter, |s| s.queue.wait_for_result = true).await;

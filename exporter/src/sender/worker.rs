@@ -1,19 +1,18 @@
-//! One request on its way: attempts with a timeout, waits between them, and what its end means for the books and for
-//! a caller that waits. Which request comes next is decided by `queue`.
+//! One request on its way: attempts with a timeout and waits between them. Which request comes next is decided by
+//! `queue`, what its end means by `ticket`.
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use proto::{Refusal, RefusalKind};
-use tokio::sync::oneshot;
+use proto::RefusalKind;
 use tokio::time::Instant;
 
+use super::books::Lost;
 use super::retry::Backoff;
-use super::space::Reservation;
+use super::ticket::Ticket;
 use super::{Inner, Rejections};
 use crate::{Encoder, Exporter, Outcome, OutgoingRequest};
 
@@ -21,15 +20,6 @@ use crate::{Encoder, Exporter, Outcome, OutgoingRequest};
 pub(crate) struct Item<R> {
     pub(crate) request: R,
     pub(crate) ticket: Arc<Ticket>,
-}
-
-/// What the requests of a batch share: the room they take, and who waits for them. The last one to drop it frees the
-/// room and gives the answer.
-pub(crate) struct Ticket {
-    pub(crate) reservation: Option<Reservation>,
-    waiter: Option<oneshot::Sender<Result<(), Refusal>>>,
-    delivered_some: AtomicBool,
-    failure: Mutex<Option<Refusal>>,
 }
 
 /// How a request ended.
@@ -84,7 +74,7 @@ impl<E: Exporter> Inner<E> {
             let Some(mut wait) = backoff.next(after, fastrand::f64()) else {
                 let (reason, error) = match self.settings.retry.enabled {
                     true => ("retries_exhausted", format!("no more retries left: {error}")),
-                    false => ("retry_disabled", format!("{error}; {RETRY_HINT}")),
+                    false => ("retry_disabled", error),
                 };
                 return End::Lost { reason: reason.into(), error, kind: RefusalKind::Retry(after) };
             };
@@ -95,7 +85,7 @@ impl<E: Exporter> Inner<E> {
                 }
             }
             tracing::info!(
-                exporter = %self.id, %error, interval = ?wait,
+                exporter = %self.books.id, %error, interval = ?wait,
                 "Exporting failed. Will retry the request after interval."
             );
             tokio::select! {
@@ -120,67 +110,18 @@ impl<E: Exporter> Inner<E> {
         let points = item.request.points();
         self.pace.settled(item.request.size_bytes());
         match end {
-            End::Delivered(rejected) => {
-                self.ledger.delivered(points, &rejected);
-                item.ticket.delivered_some.store(true, Relaxed);
-            }
-            End::Lost { reason, error, kind } => {
-                tracing::error!(
-                    exporter = %self.id, %error, dropped_items = points, reason = &*reason,
-                    "Exporting failed. Dropping data."
-                );
-                self.ledger.lost(points, reason);
-                item.ticket.fail(Refusal { kind, reason: error.into() });
-            }
+            End::Delivered(rejected) => item.ticket.delivered(points, &rejected),
+            End::Lost { reason, error, kind } => item.ticket.lost(Lost { points, reason, error, kind }),
         }
     }
 
     /// Books a request that was never taken out of the queue.
     pub(crate) fn abandon(&self, item: Item<<E::Encoder as Encoder>::Request>) {
-        self.pace.settled(item.request.size_bytes());
-        self.ledger.lost(item.request.points(), "shutdown".into());
-        item.ticket.fail(Refusal::retry("interrupted due to shutdown"));
+        self.settle(item, lost_at_shutdown("the time to drain is over"));
     }
 }
 
 fn lost_at_shutdown(error: &str) -> End {
     let error = format!("interrupted due to shutdown: {error}");
     End::Lost { reason: "shutdown".into(), error, kind: RefusalKind::Retry(None) }
-}
-
-const RETRY_HINT: &str = "try enabling retry_on_failure to retry on retryable errors";
-
-impl Ticket {
-    pub(crate) fn new(reservation: Reservation, waiter: Option<oneshot::Sender<Result<(), Refusal>>>) -> Ticket {
-        Ticket {
-            reservation: Some(reservation),
-            waiter,
-            delivered_some: AtomicBool::new(false),
-            failure: Mutex::default(),
-        }
-    }
-
-    fn fail(&self, refusal: Refusal) {
-        let mut failure = self.failure.lock().expect("no panic while locked");
-        *failure = Some(match failure.take() {
-            Some(other) => other.merge(refusal),
-            None => refusal,
-        });
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.reservation = None;
-        let Some(waiter) = self.waiter.take() else { return };
-        let failure = self.failure.lock().expect("no panic while locked").take();
-        let answer = match failure {
-            None => Ok(()),
-            // Sending the batch again would write the delivered part twice.
-            Some(refusal) if *self.delivered_some.get_mut() => Err(Refusal::permanent(refusal.reason)),
-            Some(refusal) => Err(refusal),
-        };
-        // Nobody waits any more when the caller was cancelled.
-        drop(waiter.send(answer));
-    }
 }

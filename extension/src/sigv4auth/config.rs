@@ -39,7 +39,7 @@ pub(super) fn read(node: &Node) -> Built<Config> {
         && role.arn.is_empty()
     {
         let problem: Diagnostic =
-            role.web_identity_token_file.error("must specify ARN when using web_identity_token_file");
+            role.web_identity_token_file.error("must specify ARN when using WebIdentityTokenFile");
         found.push(problem.help("add assume_role::arn"));
     }
     (config, found)

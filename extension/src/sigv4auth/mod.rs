@@ -300,7 +300,7 @@ mod tests {
     fn every_problem_is_named() {
         let (extension, problems) = built("{assume_role: {web_identity_token_file: /t}, profile: x}", &context(true));
         assert!(extension.is_none());
-        assert!(problems.contains("must specify ARN when using web_identity_token_file"), "{problems}");
+        assert!(problems.contains("must specify ARN when using WebIdentityTokenFile"), "{problems}");
         assert!(problems.contains("profile"), "{problems}");
     }
 }

@@ -8,13 +8,11 @@ mod config;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ::config::{Built, Node};
-use proto::{
-    Batch, BoxFuture, BuildContext, Consume, Counter, Gauge, Histogram, Next, Refusal, RefusalKind, Stop, Task,
-};
+use proto::{Batch, BoxFuture, BuildContext, Consume, Counter, Gauge, Histogram, Next, Refusal, Stop, Task};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -31,8 +29,10 @@ const MAX_HELD_BYTES: usize = 64 << 20;
 /// First pause before a refused send is tried again; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long the end of the service waits for what is downstream.
+/// How long after the stop sends are still tried.
 const DRAIN: Duration = Duration::from_secs(8);
+/// Longest pause in that time.
+const LONGEST_DRAIN_PAUSE: Duration = Duration::from_secs(1);
 const SIZES: &[f64] = &[
     10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0, 7000.0, 8000.0,
     9000.0, 10000.0, 20000.0, 30000.0, 50000.0, 100_000.0,
@@ -70,6 +70,8 @@ struct Shared {
     config: Config,
     held: Mutex<Held>,
     wake: Notify,
+    /// When the last attempt may start; set by the stop.
+    end: OnceLock<Instant>,
     telemetry: Counters,
 }
 
@@ -134,7 +136,7 @@ impl Shared {
                 &[("processor", &context.id), ("reason", "refused_downstream")],
             ),
         };
-        Shared { config, held: Mutex::default(), wake: Notify::new(), telemetry }
+        Shared { config, held: Mutex::default(), wake: Notify::new(), end: OnceLock::new(), telemetry }
     }
 
     /// Takes a batch or says why not. `points` and `bytes` of a send under way still count, so a stuck destination
@@ -180,6 +182,17 @@ impl Shared {
     }
 
     async fn run(&self, next: Next, stop: Stop) -> Result<(), String> {
+        // However this ends, what is still held is counted.
+        let _closing = Closing(self);
+        let stopped = async {
+            stop.cancelled().await;
+            self.end();
+        };
+        tokio::join!(stopped, self.work(&next, &stop));
+        Ok(())
+    }
+
+    async fn work(&self, next: &Next, stop: &Stop) {
         let period = self.config.period();
         let mut due = Instant::now() + period;
         while !stop.is_cancelled() {
@@ -188,25 +201,31 @@ impl Shared {
                 () = self.wake.notified() => Trigger::Size,
                 () = sleep_until(due), if !period.is_zero() => Trigger::Timer,
             };
-            if self.send_due(&next, &stop, trigger, None).await || trigger == Trigger::Timer {
+            if self.send_due(next, stop, trigger).await || trigger == Trigger::Timer {
                 due = Instant::now() + period;
             }
         }
         self.lock().closed = true;
-        self.send_due(&next, &stop, Trigger::Timer, Some(Instant::now() + DRAIN)).await;
-        Ok(())
+        self.send_due(next, stop, Trigger::Timer).await;
     }
 
-    /// Sends all that is due; true if anything was.
-    async fn send_due(&self, next: &Next, stop: &Stop, trigger: Trigger, deadline: Option<Instant>) -> bool {
+    /// When the last attempt may start. Only asked for after the stop.
+    fn end(&self) -> Instant {
+        *self.end.get_or_init(|| Instant::now() + DRAIN)
+    }
+
+    /// Sends all that is due while there is time; true if anything was.
+    async fn send_due(&self, next: &Next, stop: &Stop, trigger: Trigger) -> bool {
         let mut sent = false;
-        while let Some(batch) = self.due(trigger) {
+        while !(stop.is_cancelled() && Instant::now() >= self.end())
+            && let Some(batch) = self.due(trigger)
+        {
             sent = true;
             match trigger {
                 Trigger::Size => self.telemetry.size_trigger.add(1),
                 Trigger::Timer => self.telemetry.timeout_trigger.add(1),
             }
-            self.send(batch, next, stop, deadline).await;
+            self.send(batch, next, stop).await;
         }
         sent
     }
@@ -240,36 +259,39 @@ impl Shared {
         (!headers.is_empty()).then(|| Arc::new(headers))
     }
 
-    /// Hands a batch on until it is taken; what is refused for good, or at the deadline, is counted as lost.
-    async fn send(&self, batch: Batch, next: &Next, stop: &Stop, deadline: Option<Instant>) {
+    /// Hands a batch on until it is taken. What is refused for good, or at the end, is counted as lost. An answer is
+    /// always awaited: only it tells who has the batch, and the exporters give it when they stop.
+    async fn send(&self, batch: Batch, next: &Next, stop: &Stop) {
         let (points, mut pause) = (batch.points(), FIRST_PAUSE);
-        let mut deadline = deadline;
         self.telemetry.size.record(points as f64);
         loop {
             let Err(refusal) = next.send(batch.clone()).await else { break };
-            if deadline.is_none() && stop.is_cancelled() {
-                deadline = Some(Instant::now() + DRAIN);
-            }
-            let RefusalKind::Retry(after) = refusal.kind else {
+            let wait = if stop.is_cancelled() { self.last_wait(&refusal, pause) } else { Some(refusal.wait(pause)) };
+            let Some(wait) = wait.filter(|_| refusal.is_retryable()) else {
                 self.lose(points, &refusal);
                 break;
             };
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                self.lose(points, &refusal);
-                break;
-            }
             tracing::warn!(component_id = self.telemetry.id, error = %refusal, "Sender failed; the batch is kept and sent again");
-            let wait = after.unwrap_or(pause).max(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = stop.cancelled(), if deadline.is_none() => {}
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
         }
         let mut held = self.lock();
         held.points = held.points.saturating_sub(points);
         held.bytes = if held.points == 0 { 0 } else { held.bytes - held.bytes * points / (held.points + points) };
         self.telemetry.held_points.set(held.points as i64);
+    }
+
+    /// The wait after a refusal while stopping; none when the time is over. A wish beyond the end is not granted: the
+    /// points would be lost.
+    fn last_wait(&self, refusal: &Refusal, pause: Duration) -> Option<Duration> {
+        let left = self.end().saturating_duration_since(Instant::now());
+        let pause = pause.min(LONGEST_DRAIN_PAUSE);
+        let wish = refusal.wait(pause);
+        let wait = if wish < left { wish } else { pause };
+        (wait < left).then_some(wait)
     }
 
     fn lose(&self, points: usize, refusal: &Refusal) {
@@ -279,5 +301,21 @@ impl Shared {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Counts what is held when the task ends or is ended.
+struct Closing<'a>(&'a Shared);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let mut held = self.0.lock();
+        let points = held.points;
+        *held = Held { closed: true, ..Held::default() };
+        drop(held);
+        self.0.telemetry.held_points.set(0);
+        if points > 0 {
+            self.0.lose(points, &Refusal::retry("the time to send what was held is over"));
+        }
     }
 }

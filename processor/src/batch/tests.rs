@@ -11,6 +11,8 @@ use crate::AnyProcessor;
 #[derive(Default)]
 struct Destination {
     refuse: Mutex<Option<Refusal>>,
+    /// Answers after this.
+    delay: Mutex<Duration>,
     got: Mutex<Vec<Vec<u64>>>,
 }
 
@@ -35,7 +37,13 @@ fn world(yaml: &str) -> World {
         if answer.is_ok() {
             end.got.lock().unwrap().push(batch.numbers.iter().map(|p| p.time_unix_nano).collect());
         }
-        Box::pin(async { answer })
+        let delay = *end.delay.lock().unwrap();
+        Box::pin(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            answer
+        })
     });
     let stop = Stop::new();
     let (entry, task) = stage.connect(next, stop.clone());
@@ -141,6 +149,52 @@ async fn the_end_of_the_service_sends_what_is_held_and_then_refuses() {
     let (got, lost) = w.finish().await;
     assert_eq!((got.concat().len(), lost), (3, 0));
     assert!(entry.send(batch(0..1)).await.unwrap_err().is_retryable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_has_one_deadline_and_what_is_held_then_is_counted() {
+    for refusal in [Refusal::retry("down"), Refusal::retry_after(Duration::from_secs(3600), "down")] {
+        let w = world("{timeout: 1s, send_batch_size: 4, send_batch_max_size: 4}");
+        w.refuse(Some(refusal));
+        w.entry.send(batch(0..10)).await.unwrap();
+        // Into the middle of a send.
+        *w.destination.delay.lock().unwrap() = Duration::from_secs(2);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let started = tokio::time::Instant::now();
+        let (got, lost) = w.finish().await;
+        assert_eq!((got.concat().len(), lost), (0, 10));
+        let took = started.elapsed();
+        assert!(
+            super::DRAIN - Duration::from_secs(3) < took && took <= super::DRAIN + Duration::from_secs(2),
+            "{took:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_decides_who_has_the_batch() {
+    for (refusal, expected) in [(None, (3, 0)), (Some(Refusal::retry("the exporter has stopped")), (0, 3))] {
+        let w = world("timeout: 1s");
+        *w.destination.delay.lock().unwrap() = 2 * super::DRAIN;
+        w.refuse(refusal);
+        w.entry.send(batch(0..3)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (got, lost) = w.finish().await;
+        assert_eq!((got.concat().len(), lost), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_ended_counts_what_it_holds() {
+    let w = world("{timeout: 1s, send_batch_size: 4, send_batch_max_size: 4}");
+    *w.destination.delay.lock().unwrap() = Duration::from_secs(3600);
+    w.refuse(Some(Refusal::retry("too late")));
+    w.entry.send(batch(0..10)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    w.task.abort();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(w.lost(), 10);
+    assert!(w.entry.send(batch(0..1)).await.unwrap_err().is_retryable());
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,6 +31,19 @@ pub(super) struct Limits {
     pub(super) hard_bytes: u64,
     /// Time between two measurements.
     pub(super) interval: Duration,
+    /// Where the limits come from, unless they are written in MiB.
+    pub(super) part: Option<Part>,
+}
+
+/// Limits as a part of all memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// All memory that was found.
+    pub(super) total_bytes: u64,
+    /// `limit_percentage`.
+    pub(super) limit: u32,
+    /// `spike_limit_percentage`.
+    pub(super) spike: u32,
 }
 
 /// Decodes and checks the section. `total` finds the memory that percentages refer to; asked only for them.
@@ -41,11 +54,10 @@ pub(super) fn read(node: &Node, total: impl Fn() -> Option<u64>) -> Built<Limits
     if config::has_errors(&found) {
         return (None, found);
     }
-    let percent_of = |total: u64, percent: u32| total / 100 * u64::from(percent);
-    let (hard, spike) = if config.limit_mib.value > 0 {
-        (u64::from(config.limit_mib.value) * MIB, u64::from(config.spike_limit_mib.value) * MIB)
+    let (hard, spike, part) = if config.limit_mib.value > 0 {
+        (u64::from(config.limit_mib.value) * MIB, u64::from(config.spike_limit_mib.value) * MIB, None)
     } else {
-        let Some(total) = total() else {
+        let Some(total_bytes) = total() else {
             found.push(
                 config
                     .limit_percentage
@@ -54,11 +66,13 @@ pub(super) fn read(node: &Node, total: impl Fn() -> Option<u64>) -> Built<Limits
             );
             return (None, found);
         };
-        (percent_of(total, config.limit_percentage.value), percent_of(total, config.spike_limit_percentage.value))
+        let (limit, spike) = (config.limit_percentage.value, config.spike_limit_percentage.value);
+        let percent_of = |percent: u32| total_bytes / 100 * u64::from(percent);
+        (percent_of(limit), percent_of(spike), Some(Part { total_bytes, limit, spike }))
     };
     let spike = if spike == 0 { hard / 5 } else { spike };
     let interval = config.check_interval.value.to_std();
-    (Some(Limits { soft_bytes: hard - spike, hard_bytes: hard, interval }), found)
+    (Some(Limits { soft_bytes: hard - spike, hard_bytes: hard, interval, part }), found)
 }
 
 impl Config {

@@ -27,6 +27,15 @@ fn build(node: &Node, context: &BuildContext) -> Built<AnyProcessor> {
     let (limits, found) = config::read(node, || total::total_bytes(Path::new("/"), metadata));
     let limiter = limits.map(|limits| {
         if !context.dry_run {
+            if let Some(part) = limits.part {
+                tracing::info!(
+                    component_id = context.id,
+                    total_memory_mib = part.total_bytes / MIB,
+                    limit_percentage = part.limit,
+                    spike_limit_percentage = part.spike,
+                    "Using percentage memory limiter"
+                );
+            }
             tracing::info!(
                 component_id = context.id,
                 limit_mib = limits.hard_bytes / MIB,
@@ -135,7 +144,7 @@ mod tests {
 
     #[test]
     fn it_refuses_from_the_soft_limit_on_and_resumes_below_it() {
-        let limits = Limits { soft_bytes: 80 * MIB, hard_bytes: 100 * MIB, interval: Duration::ZERO };
+        let limits = Limits { soft_bytes: 80 * MIB, hard_bytes: 100 * MIB, interval: Duration::ZERO, part: None };
         let context = BuildContext::for_test("memory_limiter");
         let mut limiter = Limiter::new(limits, &context, || Some(USED_MIB.load(Relaxed) * MIB));
         for (used, refuses) in [(10, false), (79, false), (80, true), (120, true), (79, false)] {
@@ -158,6 +167,8 @@ mod tests {
             let (limits, found) = read(yaml);
             let limits = limits.unwrap_or_else(|| panic!("{yaml}: {found:?}"));
             assert_eq!((limits.soft_bytes / MIB, limits.hard_bytes / MIB), (soft, hard), "{yaml}");
+            let total = limits.part.map(|part| part.total_bytes / MIB);
+            assert_eq!(total, (!yaml.contains("limit_mib")).then_some(1000), "{yaml}");
         }
     }
 

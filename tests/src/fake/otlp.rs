@@ -144,6 +144,40 @@ pub enum Reply {
     Slow(Duration),
 }
 
+/// How the sink writes its answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Over HTTP as the request is written, over gRPC plain.
+    #[default]
+    AsAsked,
+    /// JSON has its 64-bit numbers as text, as the libraries of protobuf write it.
+    TextNumbers,
+    /// Protobuf, also as the answer to JSON.
+    Protobuf,
+    /// Over gRPC compressed, when the client accepts that.
+    Compressed(CompressionEncoding),
+}
+
+impl Form {
+    /// Content type and body over HTTP.
+    fn write(self, answer: &ExportMetricsServiceResponse, json: bool) -> (&'static str, Vec<u8>) {
+        let body = match (self, json) {
+            (Self::Protobuf, _) | (_, false) => return ("application/x-protobuf", answer.encode_to_vec()),
+            (Self::TextNumbers, true) => {
+                let partial = answer.partial_success.as_ref().map(|partial| {
+                    serde_json::json!({
+                        "rejectedDataPoints": partial.rejected_data_points.to_string(),
+                        "errorMessage": partial.error_message,
+                    })
+                });
+                serde_json::to_vec(&serde_json::json!({ "partialSuccess": partial }))
+            }
+            _ => serde_json::to_vec(answer),
+        };
+        ("application/json", body.expect("an answer is always JSON"))
+    }
+}
+
 /// An OTLP server for metrics: HTTP and gRPC on one port. It ends when this is dropped.
 pub struct Sink {
     server: Server,
@@ -156,6 +190,7 @@ struct SinkState {
     refused: u64,
     next: VecDeque<Reply>,
     always: Option<Reply>,
+    form: Form,
     signed_for: Option<(Arc<Shared>, &'static str)>,
 }
 
@@ -221,6 +256,11 @@ impl Sink {
     /// Every request without a scripted reply is answered like this.
     pub fn always_reply(&self, reply: Reply) {
         lock(&self.state).always = Some(reply);
+    }
+
+    /// From now on answers are written like this.
+    pub fn answer_in(&self, form: Form) {
+        lock(&self.state).form = form;
     }
 
     /// Goes off the network.
@@ -308,11 +348,8 @@ async fn take_http(state: Arc<Mutex<SinkState>>, request: Request<Body>) -> Resp
     };
     match decide(&state, Received { request, headers, path: "/v1/metrics".into(), authority, body }).await {
         Ok(taken) => {
-            let (kind, body) = if json {
-                ("application/json", serde_json::to_vec(&taken).expect("an answer is always JSON"))
-            } else {
-                ("application/x-protobuf", taken.encode_to_vec())
-            };
+            let form = lock(&state).form;
+            let (kind, body) = form.write(&taken, json);
             answer(200).header(CONTENT_TYPE, kind).body(Body::from(body)).expect("constant headers")
         }
         Err((status, _, retry_after)) => {
@@ -408,6 +445,10 @@ async fn take_grpc(state: Arc<Mutex<SinkState>>, request: Request<Body>) -> Resp
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let form = lock(&state).form;
+    if let Form::Compressed(encoding) = form {
+        grpc = grpc.send_compressed(encoding);
+    }
     let (parts, body) = request.into_parts();
     let export = Export { state, authority: authority(&parts) };
     grpc.unary(export, Request::from_parts(parts, body)).await.map(Body::new)

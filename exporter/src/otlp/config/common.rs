@@ -115,12 +115,7 @@ impl CommonConfig {
             tls: self.tls.clone(),
             headers,
             auth,
-            user_agent: format!(
-                "otelcol-ecs/{} ({}/{})",
-                context.version,
-                std::env::consts::OS,
-                std::env::consts::ARCH
-            ),
+            user_agent: format!("otelcol-ecs/{} ({}/{})", context.version, std::env::consts::OS, architecture()),
             proxy: String::new(),
             http1_only: false,
             authority: None,
@@ -132,6 +127,15 @@ impl CommonConfig {
             keepalive: None,
             connect_timeout: Duration::from_secs(30),
         })
+    }
+}
+
+/// The architecture under Go's name, as servers know it from other collectors.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
 
