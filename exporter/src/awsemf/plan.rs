@@ -13,11 +13,13 @@ use smallvec::SmallVec;
 use super::config::TranslationSettings;
 use super::delta::FORGET_AFTER_S;
 use super::destination::Destinations;
+use super::document::Chosen;
 use super::event::Destination;
 use super::json::{Json, push_string};
 use super::labels::{self, Labels};
 use super::names::{NameId, Names};
 use super::resource::{AttributeKey, ResourceContext};
+use super::selection::Measured;
 use super::slab::Slab;
 
 /// Plans kept beyond a batch; a batch may add to them before the next one cleans up.
@@ -61,6 +63,8 @@ pub(crate) struct EventPlan {
     pub(crate) directives: Vec<Directive>,
     /// Measurement object by selection.
     pub(crate) by_selection: SmallVec<[(u32, u32); 2]>,
+    /// Whether a measurement object has dimension sets that are left out.
+    pub(crate) leaves_out_sets: bool,
     /// Series plans that refer to it.
     users: u32,
     /// Hashes of the labels before they were made into text, so that equal text means equal labels.
@@ -73,6 +77,8 @@ pub(crate) struct Directive {
     pub(crate) order: Vec<u32>,
     /// `[["a"],["a","b"]]`; several when each declaration has a measurement object of its own.
     pub(crate) dimensions: Vec<Box<[u8]>>,
+    /// Dimension sets left out because they have more than 30 names.
+    pub(crate) too_long: u32,
 }
 
 /// The caches.
@@ -312,9 +318,20 @@ impl EventPlan {
             accepted,
             directives: Vec::new(),
             by_selection: SmallVec::new(),
+            leaves_out_sets: false,
             users: 1,
             identity,
         }
+    }
+
+    /// Dimension sets that an event of these rows lacks because they are too long.
+    pub(crate) fn left_out_sets(&self, rows: &[Chosen]) -> u64 {
+        let is_used = |index: usize| {
+            let index = index as u32;
+            rows.iter().any(|row| matches!(row.measured, Measured::In(at) | Measured::Nowhere(at) if at == index))
+        };
+        let used = self.directives.iter().enumerate().filter(|(index, _)| is_used(*index));
+        used.map(|(_, directive)| u64::from(directive.too_long)).sum()
     }
 
     fn is(&self, other: &EventPlan) -> bool {

@@ -46,7 +46,7 @@ pub struct Translator {
     pub(crate) bounds: Bounds,
     pub(crate) drops: Drops,
     quiet: Quiet,
-    too_long_sets: Counter,
+    pub(crate) too_long_sets: Counter,
     began: Instant,
     default_stream: Arc<str>,
     form: Form,
@@ -54,6 +54,8 @@ pub struct Translator {
     chosen: Vec<Chosen>,
     directives: Vec<u32>,
     document: Vec<u8>,
+    /// Dimension sets left out of the events of this batch.
+    too_long: u64,
 }
 
 impl Translator {
@@ -83,6 +85,7 @@ impl Translator {
             chosen: Vec::new(),
             directives: Vec::new(),
             document: Vec::new(),
+            too_long: 0,
         }
     }
 
@@ -110,7 +113,7 @@ impl Translator {
         for group in 0..self.rows.groups() {
             kept += self.write_group(group, now, sink);
         }
-        let too_long = std::mem::take(&mut self.caches.selections.too_long);
+        let too_long = std::mem::take(&mut self.too_long);
         if too_long > 0 {
             self.too_long_sets.add(too_long);
             if self.quiet.may_say(Notice::TooManyDimensions, now.seconds) {
@@ -295,7 +298,12 @@ impl Translator {
             points,
         };
         match sink.event(event) {
-            Ok(()) => u64::from(points),
+            Ok(()) => {
+                if plan.leaves_out_sets {
+                    self.too_long += plan.left_out_sets(rows);
+                }
+                u64::from(points)
+            }
             Err(reason) => {
                 self.drops.add_refused(reason, points);
                 0

@@ -223,6 +223,26 @@ fn a_hundred_and_one_metrics_make_two_events_of_all_labels() {
 }
 
 #[test]
+fn every_event_counts_the_dimension_sets_that_it_lacks() {
+    let declared =
+        "metric_declaration_dedup: false, metric_declarations: [{dimensions: [[l00]], metric_name_selectors: [m]}]";
+    for (config, per_event) in [
+        ("{}", 1),
+        // Without any dimension set the event has no measurement object.
+        ("{dimension_rollup_option: NoDimensionRollup}", 1),
+        (&*format!("{{{declared}}}"), 0),
+    ] {
+        let mut one = translator(config).unwrap();
+        let labels: BTreeMap<String, String> = (0..35).map(|i| (format!("l{i:02}"), "1".to_owned())).collect();
+        let points = [("m".to_owned(), labels.clone(), 0, 1.0), ("m".to_owned(), labels, 5, 1.0)];
+        for request in 1..=4 {
+            assert_eq!(events_at(&mut one, &batch(&points), 0).0.len(), 2);
+            assert_eq!(one.too_long_sets.get(), 2 * per_event * request, "{config}");
+        }
+    }
+}
+
+#[test]
 fn label_sets_that_keep_coming_do_not_pile_up() {
     let mut one = translator("{}").unwrap();
     one.caches.plans.limit = 1000;
