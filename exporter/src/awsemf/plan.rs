@@ -24,6 +24,8 @@ use super::slab::Slab;
 
 /// Plans kept beyond a batch; a batch may add to them before the next one cleans up.
 const MAX_PLANS: usize = 250_000;
+/// Bytes of them, which are those of 100,000 plans with labels of a usual length.
+const MAX_PLAN_BYTES: usize = 128 << 20;
 /// Slots looked at per batch for plans that are no longer used.
 const LOOK_PER_BATCH: u32 = 512;
 /// Quantiles of a detailed summary kept from batch to batch; real ones have a handful.
@@ -47,6 +49,12 @@ pub(crate) struct SeriesPlan {
     seen_s: u32,
 }
 
+impl SeriesPlan {
+    fn bytes(&self) -> usize {
+        size_of::<SeriesPlan>() + self.attributes.bytes()
+    }
+}
+
 /// What all points of an event share, as text in the form of the documents. Several series may share an event.
 pub(crate) struct EventPlan {
     /// JSON string.
@@ -67,6 +75,8 @@ pub(crate) struct EventPlan {
     pub(crate) leaves_out_sets: bool,
     /// Series plans that refer to it.
     users: u32,
+    /// Memory it takes.
+    bytes: usize,
     /// Hashes of the labels before they were made into text, so that equal text means equal labels.
     identity: (u64, u64),
 }
@@ -92,6 +102,9 @@ pub(crate) struct Plans {
     expected: u32,
     hand: u32,
     pub(crate) limit: usize,
+    /// Memory of all plans and of what they share.
+    pub(crate) bytes: usize,
+    pub(crate) byte_limit: usize,
     /// Series whose quantiles are to be forgotten before the next batch.
     too_many_quantiles: Vec<u32>,
 }
@@ -135,6 +148,8 @@ impl Plans {
             expected: 0,
             hand: 0,
             limit: MAX_PLANS,
+            bytes: 0,
+            byte_limit: MAX_PLAN_BYTES,
             too_many_quantiles: Vec::new(),
         }
     }
@@ -171,6 +186,7 @@ impl Plans {
             hash,
             seen_s: now_s,
         };
+        self.bytes += plan.bytes() + plan.resource.bytes_of_new_user();
         let index = self.series.insert(plan);
         self.expected = index + 1;
         let series = &self.series;
@@ -219,29 +235,40 @@ impl Plans {
         event
     }
 
-    /// Forgets plans that were not used for long, and some more when there are too many. Not within a batch: the
-    /// batch refers to plans by index.
-    pub(crate) fn expire(&mut self, now_s: u32) {
+    /// Forgets plans that were not used for long, and some more when there are too many or they are too large; tells
+    /// whether they were. Not within a batch: the batch refers to plans by index.
+    pub(crate) fn expire(&mut self, now_s: u32) -> bool {
         for series in std::mem::take(&mut self.too_many_quantiles) {
             for (_, event) in std::mem::take(&mut self.series.at_mut(series).quantiles) {
                 self.release(event);
             }
         }
-        let over = self.series.len() > self.limit;
+        let over = self.series.len() > self.limit || self.bytes > self.byte_limit;
         let look = if over { self.series.slots() } else { LOOK_PER_BATCH.min(self.series.slots()) };
         for _ in 0..look {
             self.hand = if self.hand + 1 < self.series.slots() { self.hand + 1 } else { 0 };
             let idle = |plan: &SeriesPlan| now_s.saturating_sub(plan.seen_s);
             let Some(idle_s) = self.series.get(self.hand).map(idle) else { continue };
-            let crowded = over && self.series.len() > self.limit * 9 / 10;
+            let crowded = over && (self.series.len() > self.limit * 9 / 10 || self.bytes > self.byte_limit / 10 * 9);
             if idle_s >= FORGET_AFTER_S || crowded {
                 self.forget(self.hand);
             }
         }
+        if over {
+            self.destinations.purge();
+        }
+        over
+    }
+
+    /// Counts memory that an event has come to take since it was made.
+    pub(crate) fn grow(&mut self, event: u32, bytes: usize) {
+        self.events.at_mut(event).bytes += bytes;
+        self.bytes += bytes;
     }
 
     fn forget(&mut self, index: u32) {
         let Some(plan) = self.series.take(index) else { return };
+        self.bytes -= plan.bytes() + plan.resource.bytes_of_lost_user();
         if let Ok(entry) = self.series_index.find_entry(plan.hash, |known| *known == index) {
             entry.remove();
         }
@@ -257,6 +284,7 @@ impl Plans {
         shared.users -= 1;
         if shared.users == 0 {
             let hash = shared.identity.0;
+            self.bytes -= shared.bytes;
             self.events.take(event);
             if let Ok(entry) = self.event_index.find_entry(hash, |known| *known == event) {
                 entry.remove();
@@ -270,6 +298,7 @@ impl Plans {
             self.events.at_mut(index).users += 1;
             return index;
         }
+        self.bytes += plan.bytes;
         let index = self.events.insert(plan);
         let events = &self.events;
         self.event_index.insert_unique(hash, index, |index| events.at(*index).identity.0);
@@ -308,7 +337,9 @@ impl EventPlan {
         }
         let mut namespace = Vec::new();
         push_string(&mut namespace, &wanted.resource.namespace);
+        let texts = namespace.len() + fields.len() + destination.group.len() + destination.stream.len();
         EventPlan {
+            bytes: size_of::<EventPlan>() + size_of_val(&*ends) + texts,
             namespace: names.form.seal(namespace),
             destination,
             kind: wanted.kind,

@@ -89,19 +89,20 @@ impl Selections {
         self.marks.len() > MAX_MARKS
     }
 
-    /// Where metrics of this selection are described in this event.
+    /// Where metrics of this selection are described in this event. A new measurement object adds its size to `grown`.
     pub(crate) fn measured(
-        &mut self,
+        &self,
         plan: &mut EventPlan,
         selection: SelectionId,
         settings: &TranslationSettings,
         names: &Names,
+        grown: &mut usize,
     ) -> Measured {
         let known = plan.by_selection.iter().find(|(known, _)| *known == selection.0);
         let code = match known {
             Some((_, code)) => *code,
             None => {
-                let code = self.find_out(plan, selection, settings, names);
+                let code = self.find_out(plan, selection, settings, names, grown);
                 plan.by_selection.push((selection.0, code));
                 code
             }
@@ -119,6 +120,7 @@ impl Selections {
         selection: SelectionId,
         settings: &TranslationSettings,
         names: &Names,
+        grown: &mut usize,
     ) -> u32 {
         let labels: Vec<&str> = plan.labels.iter().map(|(name, _)| names.text(*name)).collect();
         let (order, sets) = if selection == SelectionId::ALL {
@@ -160,6 +162,7 @@ impl Selections {
         let directive = Directive { order, dimensions, too_long: sets.iter().map(|sets| sets.too_long).sum() };
         let code = code(plan.directives.len(), &directive);
         plan.leaves_out_sets |= directive.too_long > 0;
+        *grown += size_of::<Directive>() + directive.dimensions.iter().map(|text| text.len()).sum::<usize>();
         plan.directives.push(directive);
         code
     }

@@ -145,7 +145,7 @@ impl Translator {
             if self.quiet.may_say(Notice::CacheFull, now.seconds) {
                 tracing::warn!(
                     exporter = %self.exporter,
-                    "more than 200000 distinct metric names, units and label names were received; \
+                    "more than 200000 distinct metric names, units and label names were received, or 32 MiB of them; \
                      all caches start over, cumulative series lose a value"
                 );
             }
@@ -155,7 +155,10 @@ impl Translator {
             self.totals = Deltas::new(MAX_SERIES).strict(strict);
             self.buckets = Deltas::new(MAX_SERIES / 10);
         }
-        self.caches.plans.expire(now.seconds);
+        if self.caches.plans.expire(now.seconds) {
+            self.lookup.release();
+            self.caches.resources.purge();
+        }
         self.sums.expire(self.sums.slots() / 1024, now.seconds);
         self.totals.expire(self.totals.slots() / 1024, now.seconds);
         self.buckets.expire(self.buckets.slots() / 1024, now.seconds);
@@ -197,6 +200,7 @@ impl Translator {
         let caches = &mut self.caches;
         let plan = caches.plans.events.at_mut(group.event);
         let mut last: Option<(&Row, Measured)> = None;
+        let mut grown = 0;
         for row in rows {
             let name = caches.fields.at(row.field).name;
             if last.is_some_and(|(last, _)| caches.fields.at(last.field).name == name) {
@@ -214,7 +218,7 @@ impl Translator {
             }
             let measured = match last {
                 Some((last, measured)) if last.selection == row.selection => measured,
-                _ => caches.selections.measured(plan, row.selection, &self.settings, &caches.names),
+                _ => caches.selections.measured(plan, row.selection, &self.settings, &caches.names, &mut grown),
             };
             last = Some((row, measured));
             if measured == Measured::Unmatched && self.settings.drop_unmatched {
@@ -222,6 +226,9 @@ impl Translator {
             } else {
                 chosen.push(Chosen { row: *row, measured });
             }
+        }
+        if grown > 0 {
+            caches.plans.grow(group.event, grown);
         }
         group.event
     }

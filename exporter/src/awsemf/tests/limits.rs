@@ -243,6 +243,31 @@ fn every_event_counts_the_dimension_sets_that_it_lacks() {
 }
 
 #[test]
+fn long_labels_that_keep_coming_do_not_pile_up() {
+    let mut one = translator("{}").unwrap();
+    let limit = 1 << 20;
+    one.caches.plans.byte_limit = limit;
+    let mut of_a_batch = 0;
+    for round in 0..8u32 {
+        let labels = |i: u32| [("id".to_owned(), format!("{round}-{i}-{}", "x".repeat(10_000)))].into();
+        let mut batch = batch(&(0..30).map(|i| ("m".to_owned(), labels(i), 0, 1.0)).collect::<Vec<_>>());
+        let tables = batch.tables_mut();
+        tables.resources[0].attrs = tables.string_set(&[("task", &format!("{round}{}", "y".repeat(10_000)))]);
+        assert_eq!(events_at(&mut one, &batch, round).0.len(), 30);
+        let plans = &one.caches.plans;
+        if round == 0 {
+            of_a_batch = plans.bytes;
+        }
+        assert!(plans.bytes <= limit + of_a_batch, "the limit and one batch: {}", plans.bytes);
+        assert!(plans.bytes >= 30 * 20_000, "what a batch needs is kept for the next one: {}", plans.bytes);
+    }
+    for _ in 0..10 {
+        events_at(&mut one, &Batch::default(), 4000);
+    }
+    assert_eq!((one.caches.plans.series.len(), one.caches.plans.bytes), (0, 0));
+}
+
+#[test]
 fn label_sets_that_keep_coming_do_not_pile_up() {
     let mut one = translator("{}").unwrap();
     one.caches.plans.limit = 1000;
@@ -259,6 +284,7 @@ fn label_sets_that_keep_coming_do_not_pile_up() {
         events_at(&mut one, &Batch::default(), 4000);
     }
     assert_eq!((one.caches.plans.series.len(), one.caches.plans.events.len()), (0, 0));
+    assert_eq!(one.caches.plans.bytes, 0);
 }
 
 #[test]
