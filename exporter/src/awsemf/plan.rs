@@ -14,7 +14,7 @@ use super::config::TranslationSettings;
 use super::delta::FORGET_AFTER_S;
 use super::destination::Destinations;
 use super::document::Chosen;
-use super::event::Destination;
+use super::event::{Destination, MAX_BATCH_BYTES};
 use super::json::{Json, push_string};
 use super::labels::{self, Labels};
 use super::names::{NameId, Names};
@@ -105,6 +105,9 @@ pub(crate) struct Plans {
     /// Memory of all plans and of what they share.
     pub(crate) bytes: usize,
     pub(crate) byte_limit: usize,
+    /// Text of the events that are new in this batch. It is a part of their documents, so it may be as long as these.
+    new_text: usize,
+    pub(crate) max_new_text: usize,
     /// Series whose quantiles are to be forgotten before the next batch.
     too_many_quantiles: Vec<u32>,
 }
@@ -150,6 +153,8 @@ impl Plans {
             limit: MAX_PLANS,
             bytes: 0,
             byte_limit: MAX_PLAN_BYTES,
+            new_text: 0,
+            max_new_text: MAX_BATCH_BYTES,
             too_many_quantiles: Vec::new(),
         }
     }
@@ -194,7 +199,8 @@ impl Plans {
         index
     }
 
-    /// The event of a series, with a `quantile` label when there is one (its bits and its text).
+    /// The event of a series, with a `quantile` label when there is one (its bits and its text). [`NO_EVENT`] when the
+    /// events that are new in the batch make it too long already.
     pub(crate) fn event(
         &mut self,
         series: u32,
@@ -210,7 +216,7 @@ impl Plans {
                 plan.quantiles.iter().find(|(known, _)| *known == bits).map_or(NO_EVENT, |found| found.1)
             }
         };
-        if known != NO_EVENT {
+        if known != NO_EVENT || self.new_text >= self.max_new_text {
             return known;
         }
         let scope = names.text(wanted.scope).to_owned();
@@ -238,6 +244,7 @@ impl Plans {
     /// Forgets plans that were not used for long, and some more when there are too many or they are too large; tells
     /// whether they were. Not within a batch: the batch refers to plans by index.
     pub(crate) fn expire(&mut self, now_s: u32) -> bool {
+        self.new_text = 0;
         for series in std::mem::take(&mut self.too_many_quantiles) {
             for (_, event) in std::mem::take(&mut self.series.at_mut(series).quantiles) {
                 self.release(event);
@@ -299,6 +306,7 @@ impl Plans {
             return index;
         }
         self.bytes += plan.bytes;
+        self.new_text += plan.fields.len();
         let index = self.events.insert(plan);
         let events = &self.events;
         self.event_index.insert_unique(hash, index, |index| events.at(*index).identity.0);

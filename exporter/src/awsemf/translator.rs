@@ -12,10 +12,11 @@ use super::cumulative::{BucketDifference, Buckets, Totals};
 use super::delta::{Deltas, MAX_SERIES};
 use super::document::{Chosen, Document};
 use super::drops::{Drops, Notice, Quiet, Reason};
-use super::event::{EventRef, EventSink, MAX_DOCUMENT_BYTES};
+use super::event::{EventRef, EventSink, MAX_BATCH_BYTES, MAX_DOCUMENT_BYTES};
 use super::form::Form;
 use super::group::{Row, Rows};
 use super::lookup::{Caches, Lookup};
+use super::plan::NO_EVENT;
 use super::points::Marks;
 use super::selection::Measured;
 use crate::Encoded;
@@ -56,6 +57,9 @@ pub struct Translator {
     document: Vec<u8>,
     /// Dimension sets left out of the events of this batch.
     too_long: u64,
+    /// Bytes of the documents of this batch.
+    batch_bytes: usize,
+    pub(crate) max_batch_bytes: usize,
 }
 
 impl Translator {
@@ -86,6 +90,8 @@ impl Translator {
             directives: Vec::new(),
             document: Vec::new(),
             too_long: 0,
+            batch_bytes: 0,
+            max_batch_bytes: MAX_BATCH_BYTES,
         }
     }
 
@@ -109,10 +115,12 @@ impl Translator {
         self.caches.names.settle();
         self.rows.arrange(&self.caches.fields, &self.caches.names);
         self.explain_unsupported(now);
+        self.batch_bytes = 0;
         let mut kept = 0;
         for group in 0..self.rows.groups() {
             kept += self.write_group(group, now, sink);
         }
+        self.explain_batch_too_large(now);
         let too_long = std::mem::take(&mut self.too_long);
         if too_long > 0 {
             self.too_long_sets.add(too_long);
@@ -136,6 +144,21 @@ impl Translator {
                 points,
                 "Drop Prometheus metrics with unsupported types. Only Gauge, Counter and Summary are supported. \
                  They are counted as dropped with reason unsupported_type"
+            );
+        }
+    }
+
+    /// Says at most once a minute that events would have been too long together.
+    fn explain_batch_too_large(&mut self, now: Now) {
+        let points = self.drops.of(Reason::BatchTooLarge);
+        if points > 0 && self.quiet.may_say(Notice::BatchTooLarge, now.seconds) {
+            tracing::warn!(
+                exporter = %self.exporter,
+                points,
+                "the events of one batch would be longer than {} MiB together; the points beyond are counted as dropped \
+                 with reason batch_too_large. Send smaller requests (send_batch_max_size of the batch processor), or \
+                 leave out long attributes, which every event repeats",
+                self.max_batch_bytes >> 20
             );
         }
     }
@@ -180,6 +203,11 @@ impl Translator {
 
     /// Writes the events of a group, usually one; returns the number of points that were taken.
     fn write_group(&mut self, index: usize, now: Now, sink: &mut dyn EventSink) -> u64 {
+        if self.rows.rows_of(index).0.event == NO_EVENT {
+            let (_, rows) = self.rows.rows_of(index);
+            rows.for_each(|row| self.drops.add(Reason::BatchTooLarge, row.points));
+            return 0;
+        }
         let mut chosen = std::mem::take(&mut self.chosen);
         chosen.clear();
         let event = self.choose(index, now, &mut chosen);
@@ -253,6 +281,10 @@ impl Translator {
     /// Writes rows as one event, or as several when it would be too long.
     fn write_event(&mut self, index: usize, event: u32, rows: &[Chosen], now: Now, sink: &mut dyn EventSink) -> u64 {
         let points = rows.iter().map(|one| one.row.points).sum();
+        if self.batch_bytes >= self.max_batch_bytes {
+            self.drops.add(Reason::BatchTooLarge, points);
+            return 0;
+        }
         let (group, _) = self.rows.rows_of(index);
         let caches = &self.caches;
         let plan = caches.plans.events.at(event);
@@ -306,6 +338,7 @@ impl Translator {
         };
         match sink.event(event) {
             Ok(()) => {
+                self.batch_bytes += self.document.len();
                 if plan.leaves_out_sets {
                     self.too_long += plan.left_out_sets(rows);
                 }

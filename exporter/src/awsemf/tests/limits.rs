@@ -268,6 +268,26 @@ fn long_labels_that_keep_coming_do_not_pile_up() {
 }
 
 #[test]
+fn a_batch_does_not_expand_without_bound() {
+    let long: BTreeMap<String, String> = [("long".to_owned(), "x".repeat(100_000))].into();
+    let with_id = |id: u64| long.clone().into_iter().chain([("id".to_owned(), id.to_string())]).collect();
+    let times: Vec<Point> = (0..50).map(|time| ("m".to_owned(), long.clone(), time, 1.0)).collect();
+    let series: Vec<Point> = (0..50).map(|id| ("m".to_owned(), with_id(id), 0, 1.0)).collect();
+    for points in [times, series] {
+        let mut one = translator("{}").unwrap();
+        one.max_batch_bytes = 1 << 20;
+        one.caches.plans.max_new_text = 1 << 20;
+        // The next batch begins with nothing, whatever the one before came to.
+        for round in 1..=2 {
+            let (events, dropped) = events_at(&mut one, &batch(&points), 0);
+            assert_eq!((events.len(), dropped["batch_too_large"]), (11, 39));
+            assert!(one.caches.plans.events.len() <= 11 * round);
+        }
+        assert_eq!(events_at(&mut one, &batch(&points[..11]), 0).0.len(), 11);
+    }
+}
+
+#[test]
 fn label_sets_that_keep_coming_do_not_pile_up() {
     let mut one = translator("{}").unwrap();
     one.caches.plans.limit = 1000;
