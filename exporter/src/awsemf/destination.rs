@@ -40,7 +40,8 @@ impl Destinations {
             false => settings.group.resolve(of_resource, of_labels),
         };
         let stream = settings.stream.resolve(of_resource, of_labels);
-        let stream = if stream.is_empty() { &*self.default_stream } else { &stream };
+        let default_stream = self.default_stream.clone();
+        let stream = if stream.is_empty() { &*default_stream } else { &stream };
         let stream = if settings.is_agent() { stream_name(stream) } else { stream.into() };
         let stream = &*stream;
         let hash = hash(&group, stream);
@@ -49,13 +50,18 @@ impl Destinations {
             return known.clone();
         }
         if self.table.len() >= self.purge_at {
-            self.table.retain(|destination| Arc::strong_count(destination) > 1);
-            self.purge_at = (self.table.len() * 2).max(64);
+            self.purge();
         }
         let destination = Arc::new(Destination { id: self.next_id, group: group.into(), stream: stream.into() });
         self.next_id = self.next_id.wrapping_add(1);
         self.table.insert_unique(hash, destination.clone(), |d| self::hash(&d.group, &d.stream));
         destination
+    }
+
+    /// Forgets the destinations that nothing refers to.
+    pub(crate) fn purge(&mut self) {
+        self.table.retain(|destination| Arc::strong_count(destination) > 1);
+        self.purge_at = (self.table.len() * 2).max(64);
     }
 }
 

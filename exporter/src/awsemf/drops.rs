@@ -19,13 +19,15 @@ pub(crate) enum Reason {
     Unmatched,
     /// Its event would be longer than CloudWatch Logs takes.
     TooLarge,
+    /// The events of its batch before it are as long as a batch may become.
+    BatchTooLarge,
     /// Of a Prometheus type that `layout: cloudwatch_agent` does not have.
     UnsupportedType,
     /// `up` and `scrape_*`, with `layout: cloudwatch_agent`.
     AboutScrapes,
 }
 
-const REASONS: [Reason; 9] = [
+const REASONS: [Reason; 10] = [
     Reason::NoRecordedValue,
     Reason::NotFinite,
     Reason::FirstValue,
@@ -33,6 +35,7 @@ const REASONS: [Reason; 9] = [
     Reason::Duplicate,
     Reason::Unmatched,
     Reason::TooLarge,
+    Reason::BatchTooLarge,
     Reason::UnsupportedType,
     Reason::AboutScrapes,
 ];
@@ -48,6 +51,7 @@ impl Reason {
             Reason::Duplicate => "duplicate",
             Reason::Unmatched => "unmatched",
             Reason::TooLarge => "too_large",
+            Reason::BatchTooLarge => "batch_too_large",
             Reason::UnsupportedType => "unsupported_type",
             Reason::AboutScrapes => "about_scrapes",
         }
@@ -112,6 +116,8 @@ pub(crate) enum Notice {
     Duplicate,
     /// A document is too long.
     TooLarge,
+    /// The documents of a batch are too long together.
+    BatchTooLarge,
     /// A dimension set has too many names.
     TooManyDimensions,
     /// A cache is over its limit.
@@ -121,7 +127,7 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
 }
 
 impl Quiet {

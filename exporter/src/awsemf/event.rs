@@ -32,6 +32,10 @@ pub struct EventRef<'a> {
 /// Longest document: the 1 MiB of a `PutLogEvents` request less the 26 bytes that the service adds per event.
 pub const MAX_DOCUMENT_BYTES: usize = 1_048_576 - 26;
 
+/// Longest that the documents of one batch are together: what a request expands to is held in memory at once. Far more
+/// than the events of 100,000 series with labels of a usual length.
+pub const MAX_BATCH_BYTES: usize = 128 << 20;
+
 /// Takes events in the order of their first data point.
 pub trait EventSink {
     /// Takes the event (its document is copied), or says under which reason its points are to be counted as dropped

@@ -33,7 +33,7 @@ pub(crate) struct Part {
     pub(crate) sum: f64,
 }
 
-/// A bound of a bucket is beyond what a float holds, so the point has no value in CloudWatch.
+/// The sum or a bound of a bucket is beyond what a float holds, so the point has no value in CloudWatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotFinite;
 
@@ -47,6 +47,10 @@ pub(crate) fn split(
     values: &mut Vec<(f64, u64)>,
     parts: &mut Vec<Part>,
 ) -> Result<(), NotFinite> {
+    // A difference of two finite sums may not be.
+    if !h.sum.is_finite() {
+        return Err(NotFinite);
+    }
     let (value_mark, part_mark) = (values.len(), parts.len());
     let result = push_parts(h, bounds, values, parts);
     if result.is_err() {
@@ -231,12 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_beyond_floats_is_an_error() {
+    fn a_bound_or_sum_beyond_floats_is_an_error() {
         let (mut values, mut list) = (vec![(1.0, 1)], Vec::new());
         for h in [
             Exponential { positive_offset: 1023, positive: &[1], ..EMPTY },
             Exponential { scale: -10, positive: &[1], ..EMPTY },
             Exponential { scale: i32::MIN, positive_offset: i32::MAX, positive: &[1], ..EMPTY },
+            Exponential { positive: &[1], sum: f64::NEG_INFINITY, ..EMPTY },
+            Exponential { sum: f64::INFINITY, ..EMPTY },
         ] {
             assert_eq!(split(&h, &mut Bounds::default(), &mut values, &mut list), Err(NotFinite));
             assert_eq!((values.len(), list.len()), (1, 0));

@@ -29,10 +29,13 @@ pub(crate) struct Field {
 pub(crate) struct Fields {
     list: Vec<Field>,
     index: HashTable<u32>,
+    definition_bytes: usize,
 }
 
 /// Fields kept; beyond it all is forgotten before the next batch.
 const MAX_FIELDS: usize = 200_000;
+/// Bytes of their definitions.
+const MAX_FIELD_BYTES: usize = 32 << 20;
 
 impl Fields {
     /// The field of a metric. `unit` is the final one.
@@ -53,6 +56,7 @@ impl Fields {
             return FieldId(*index);
         }
         let definition = names.form.seal(definition(names.text(name), unit, settings));
+        self.definition_bytes += definition.len();
         let selection = selections.of_name(settings, names.text(name));
         let index = self.list.len() as u32;
         self.list.push(Field { name, selection, definition, unit: unit.into() });
@@ -69,7 +73,7 @@ impl Fields {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.list.len() > MAX_FIELDS
+        self.list.len() > MAX_FIELDS || self.definition_bytes > MAX_FIELD_BYTES
     }
 }
 

@@ -63,9 +63,10 @@ pub(crate) enum Json {
 }
 
 impl Json {
-    /// Reads a whole text; `None` if it is not JSON.
+    /// Reads a whole text; `None` if it is not JSON or nested more than 127 deep.
     pub(crate) fn parse(text: &str) -> Option<Json> {
-        serde_json::from_str(text).ok()
+        let json = serde_json::from_str(text);
+        json.or_else(|error| without_lone_surrogates(text).map_or(Err(error), |text| serde_json::from_str(&text))).ok()
     }
 
     /// Appends the value's text.
@@ -83,6 +84,38 @@ impl Json {
             }),
         }
     }
+}
+
+/// The text with `\ufffd` for every escape that is one half of a surrogate pair without the other, or `None` when it has
+/// none. Backslashes are only in strings.
+fn without_lone_surrogates(text: &str) -> Option<String> {
+    let mut replaced = String::new();
+    let mut done = 0;
+    let mut at = 0;
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        let width = match (escaped_unit(&text[at..]), escaped_unit(text.get(at + 6..).unwrap_or_default())) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                replaced.push_str(&text[done..at]);
+                replaced.push_str("\\ufffd");
+                done = at + 6;
+                6
+            }
+            (Some(_), _) => 6,
+            // The character behind a backslash may have any length.
+            (None, _) => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+        at += width;
+    }
+    replaced.push_str(&text[done..]);
+    (done > 0).then_some(replaced)
+}
+
+/// The number in `\uXXXX` at the start of a text.
+fn escaped_unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
 }
 
 /// Appends items between brackets, separated by commas.
@@ -180,6 +213,16 @@ mod tests {
             ("{", None),
             ("", None),
             ("1 2", None),
+            (r#""\ud83d\ude00""#, Some("\"😀\"")),
+            (
+                r#"["a\ud83d","\ude00\ud83d\ude00b","\uD83Dé","\ud83d\u0041"]"#,
+                Some("[\"a\u{fffd}\",\"\u{fffd}😀b\",\"\u{fffd}é\",\"\u{fffd}A\"]"),
+            ),
+            (r#"["\\ud83d","\ud83d"]"#, Some("[\"\\\\ud83d\",\"\u{fffd}\"]")),
+            (r#"{"\ud83d":1}"#, Some("{\"\u{fffd}\":1}")),
+            (r#""\ud83""#, None),
+            (r#""\ud83d"#, None),
+            ("\"\\é\\ud83d\"", None),
         ];
         for (text, expected) in cases {
             let written = Json::parse(text).map(|json| {
@@ -189,5 +232,8 @@ mod tests {
             });
             assert_eq!(written.as_deref(), expected, "{text}");
         }
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Json::parse(&nested(127)).is_some());
+        assert!(Json::parse(&nested(128)).is_none());
     }
 }

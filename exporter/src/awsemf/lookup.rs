@@ -128,6 +128,11 @@ impl Lookup {
         }
     }
 
+    /// Lets go of the resources of the last batch.
+    pub(crate) fn release(&mut self) {
+        self.resources.clear();
+    }
+
     /// The slot of a point's series.
     pub(crate) fn slot(
         &mut self,

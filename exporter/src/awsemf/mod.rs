@@ -37,7 +37,7 @@ mod value;
 pub use config::{
     AwsEmfConfig, DescriptorConfig, NO_ROLLUP_GATE, Output, ResourceConversion, TranslationSettings, Version,
 };
-pub use event::{Destination, EventRef, EventSink, MAX_DOCUMENT_BYTES};
+pub use event::{Destination, EventRef, EventSink, MAX_BATCH_BYTES, MAX_DOCUMENT_BYTES};
 pub use factory::FACTORY;
 pub use form::Form;
 pub use layout::Layout;

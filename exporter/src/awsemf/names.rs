@@ -22,12 +22,15 @@ impl NameId {
 
 /// Names kept. Beyond it the exporter forgets all it has cached, which only a sender that makes up names can cause.
 const MAX_NAMES: usize = 200_000;
+/// Bytes of their JSON texts.
+const MAX_NAME_BYTES: usize = 32 << 20;
 
 /// All field names seen.
 pub(crate) struct Names {
     symbols: Symbols,
     /// `"name":` by number, in the form of the documents.
     fields: Vec<Box<[u8]>>,
+    field_bytes: usize,
     pub(crate) form: Form,
     /// Position in byte order by number; valid after [`Names::settle`].
     ranks: Vec<u32>,
@@ -53,8 +56,15 @@ impl Names {
         let none = NameId::EMPTY;
         let own =
             OwnNames { aws: none, cloudwatch_metrics: none, timestamp: none, version: none, prom_metric_type: none };
-        let mut names =
-            Names { symbols: Symbols::default(), fields: Vec::new(), form, ranks: Vec::new(), sorted: Vec::new(), own };
+        let mut names = Names {
+            symbols: Symbols::default(),
+            fields: Vec::new(),
+            field_bytes: 0,
+            form,
+            ranks: Vec::new(),
+            sorted: Vec::new(),
+            own,
+        };
         names.intern("");
         names.own = OwnNames {
             aws: names.intern("_aws"),
@@ -74,7 +84,9 @@ impl Names {
             let mut field = Vec::with_capacity(name.len() + 3);
             json::push_string(&mut field, name);
             field.push(b':');
-            self.fields.push(self.form.seal(field));
+            let field = self.form.seal(field);
+            self.field_bytes += field.len();
+            self.fields.push(field);
         }
         NameId(id.0)
     }
@@ -117,9 +129,9 @@ impl Names {
         self.ranks[id.0 as usize]
     }
 
-    /// Whether there are more names than are kept.
+    /// Whether there are more names than are kept, or longer ones.
     pub(crate) fn is_full(&self) -> bool {
-        self.fields.len() > MAX_NAMES
+        self.fields.len() > MAX_NAMES || self.field_bytes > MAX_NAME_BYTES
     }
 }
 

@@ -14,7 +14,7 @@ use super::config::TranslationSettings;
 use super::delta::FORGET_AFTER_S;
 use super::destination::Destinations;
 use super::document::Chosen;
-use super::event::Destination;
+use super::event::{Destination, MAX_BATCH_BYTES};
 use super::json::{Json, push_string};
 use super::labels::{self, Labels};
 use super::names::{NameId, Names};
@@ -25,6 +25,8 @@ use super::slab::Slab;
 
 /// Plans kept beyond a batch; a batch may add to them before the next one cleans up.
 const MAX_PLANS: usize = 250_000;
+/// Bytes of them, which are those of 100,000 plans with labels of a usual length.
+const MAX_PLAN_BYTES: usize = 128 << 20;
 /// Slots looked at per batch for plans that are no longer used.
 const LOOK_PER_BATCH: u32 = 512;
 /// Quantiles of a detailed summary kept from batch to batch; real ones have a handful.
@@ -48,6 +50,12 @@ pub(crate) struct SeriesPlan {
     seen_s: u32,
 }
 
+impl SeriesPlan {
+    fn bytes(&self) -> usize {
+        size_of::<SeriesPlan>() + self.attributes.bytes()
+    }
+}
+
 /// What all points of an event share, as text in the form of the documents. Several series may share an event.
 pub(crate) struct EventPlan {
     /// JSON string.
@@ -66,8 +74,12 @@ pub(crate) struct EventPlan {
     pub(crate) by_selection: SmallVec<[(u32, u32); 2]>,
     /// What its documents looked like last.
     pub(crate) shapes: Remembered,
+    /// Whether a measurement object has dimension sets that are left out.
+    pub(crate) leaves_out_sets: bool,
     /// Series plans that refer to it.
     users: u32,
+    /// Memory it takes.
+    bytes: usize,
     /// Hashes of the labels before they were made into text, so that equal text means equal labels.
     identity: (u64, u64),
 }
@@ -78,6 +90,8 @@ pub(crate) struct Directive {
     pub(crate) order: Vec<u32>,
     /// `[["a"],["a","b"]]`; several when each declaration has a measurement object of its own.
     pub(crate) dimensions: Vec<Box<[u8]>>,
+    /// Dimension sets left out because they have more than 30 names.
+    pub(crate) too_long: u32,
 }
 
 /// The caches.
@@ -91,6 +105,12 @@ pub(crate) struct Plans {
     expected: u32,
     hand: u32,
     pub(crate) limit: usize,
+    /// Memory of all plans and of what they share.
+    pub(crate) bytes: usize,
+    pub(crate) byte_limit: usize,
+    /// Text of the events that are new in this batch. It is a part of their documents, so it may be as long as these.
+    new_text: usize,
+    pub(crate) max_new_text: usize,
     /// Series whose quantiles are to be forgotten before the next batch.
     too_many_quantiles: Vec<u32>,
 }
@@ -134,6 +154,10 @@ impl Plans {
             expected: 0,
             hand: 0,
             limit: MAX_PLANS,
+            bytes: 0,
+            byte_limit: MAX_PLAN_BYTES,
+            new_text: 0,
+            max_new_text: MAX_BATCH_BYTES,
             too_many_quantiles: Vec::new(),
         }
     }
@@ -170,6 +194,7 @@ impl Plans {
             hash,
             seen_s: now_s,
         };
+        self.bytes += plan.bytes() + plan.resource.bytes_of_new_user();
         let index = self.series.insert(plan);
         self.expected = index + 1;
         let series = &self.series;
@@ -177,7 +202,8 @@ impl Plans {
         index
     }
 
-    /// The event of a series, with a `quantile` label when there is one (its bits and its text).
+    /// The event of a series, with a `quantile` label when there is one (its bits and its text). [`NO_EVENT`] when the
+    /// events that are new in the batch make it too long already.
     pub(crate) fn event(
         &mut self,
         series: u32,
@@ -193,7 +219,7 @@ impl Plans {
                 plan.quantiles.iter().find(|(known, _)| *known == bits).map_or(NO_EVENT, |found| found.1)
             }
         };
-        if known != NO_EVENT {
+        if known != NO_EVENT || self.new_text >= self.max_new_text {
             return known;
         }
         let scope = names.text(wanted.scope).to_owned();
@@ -218,29 +244,41 @@ impl Plans {
         event
     }
 
-    /// Forgets plans that were not used for long, and some more when there are too many. Not within a batch: the
-    /// batch refers to plans by index.
-    pub(crate) fn expire(&mut self, now_s: u32) {
+    /// Forgets plans that were not used for long, and some more when there are too many or they are too large; tells
+    /// whether they were. Not within a batch: the batch refers to plans by index.
+    pub(crate) fn expire(&mut self, now_s: u32) -> bool {
+        self.new_text = 0;
         for series in std::mem::take(&mut self.too_many_quantiles) {
             for (_, event) in std::mem::take(&mut self.series.at_mut(series).quantiles) {
                 self.release(event);
             }
         }
-        let over = self.series.len() > self.limit;
+        let over = self.series.len() > self.limit || self.bytes > self.byte_limit;
         let look = if over { self.series.slots() } else { LOOK_PER_BATCH.min(self.series.slots()) };
         for _ in 0..look {
             self.hand = if self.hand + 1 < self.series.slots() { self.hand + 1 } else { 0 };
             let idle = |plan: &SeriesPlan| now_s.saturating_sub(plan.seen_s);
             let Some(idle_s) = self.series.get(self.hand).map(idle) else { continue };
-            let crowded = over && self.series.len() > self.limit * 9 / 10;
+            let crowded = over && (self.series.len() > self.limit * 9 / 10 || self.bytes > self.byte_limit / 10 * 9);
             if idle_s >= FORGET_AFTER_S || crowded {
                 self.forget(self.hand);
             }
         }
+        if over {
+            self.destinations.purge();
+        }
+        over
+    }
+
+    /// Counts memory that an event has come to take since it was made.
+    pub(crate) fn grow(&mut self, event: u32, bytes: usize) {
+        self.events.at_mut(event).bytes += bytes;
+        self.bytes += bytes;
     }
 
     fn forget(&mut self, index: u32) {
         let Some(plan) = self.series.take(index) else { return };
+        self.bytes -= plan.bytes() + plan.resource.bytes_of_lost_user();
         if let Ok(entry) = self.series_index.find_entry(plan.hash, |known| *known == index) {
             entry.remove();
         }
@@ -256,6 +294,7 @@ impl Plans {
         shared.users -= 1;
         if shared.users == 0 {
             let hash = shared.identity.0;
+            self.bytes -= shared.bytes;
             self.events.take(event);
             if let Ok(entry) = self.event_index.find_entry(hash, |known| *known == event) {
                 entry.remove();
@@ -269,6 +308,8 @@ impl Plans {
             self.events.at_mut(index).users += 1;
             return index;
         }
+        self.bytes += plan.bytes;
+        self.new_text += plan.fields.len();
         let index = self.events.insert(plan);
         let events = &self.events;
         self.event_index.insert_unique(hash, index, |index| events.at(*index).identity.0);
@@ -307,7 +348,9 @@ impl EventPlan {
         }
         let mut namespace = Vec::new();
         push_string(&mut namespace, &wanted.resource.namespace);
+        let texts = namespace.len() + fields.len() + destination.group.len() + destination.stream.len();
         EventPlan {
+            bytes: size_of::<EventPlan>() + size_of_val(&*ends) + texts,
             namespace: names.form.seal(namespace),
             destination,
             kind: wanted.kind,
@@ -318,6 +361,7 @@ impl EventPlan {
             directives: Vec::new(),
             by_selection: SmallVec::new(),
             shapes: Remembered::new(),
+            leaves_out_sets: false,
             users: 1,
             identity,
         }
@@ -341,6 +385,16 @@ impl EventPlan {
     pub(crate) fn label_text(&self, from: u32, to: u32) -> &[u8] {
         let end = |labels: u32| labels.checked_sub(1).map_or(0, |last| self.labels[last as usize].1 as usize);
         &self.fields[end(from)..end(to)]
+    }
+
+    /// Dimension sets that an event of these rows lacks because they are too long.
+    pub(crate) fn left_out_sets(&self, rows: &[Chosen]) -> u64 {
+        let is_used = |index: usize| {
+            let index = index as u32;
+            rows.iter().any(|row| matches!(row.measured, Measured::In(at) | Measured::Nowhere(at) if at == index))
+        };
+        let used = self.directives.iter().enumerate().filter(|(index, _)| is_used(*index));
+        used.map(|(_, directive)| u64::from(directive.too_long)).sum()
     }
 
     fn is(&self, other: &EventPlan) -> bool {

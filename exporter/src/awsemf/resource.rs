@@ -2,6 +2,7 @@
 //! per distinct resource and shared by all plans that came from it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use hashbrown::HashTable;
 use proto::{AttrSetId, SymbolId, Tables, ValueId};
@@ -23,6 +24,11 @@ impl AttributeKey {
             }
         }
         AttributeKey(bytes.into_boxed_slice())
+    }
+
+    /// Length of the content.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether a set has this content, in any order.
@@ -80,9 +86,26 @@ pub(crate) struct ResourceContext {
     conversion: ResourceConversion,
     content_hash: u64,
     key: AttributeKey,
+    /// Series plans that refer to it.
+    users: AtomicU32,
 }
 
 impl ResourceContext {
+    /// Notes that another series plan refers to it; gives the memory it takes for the first one.
+    pub(crate) fn bytes_of_new_user(&self) -> usize {
+        if self.users.fetch_add(1, Relaxed) == 0 { self.bytes() } else { 0 }
+    }
+
+    /// Notes that a series plan refers to it no longer; gives the memory it takes for the last one.
+    pub(crate) fn bytes_of_lost_user(&self) -> usize {
+        if self.users.fetch_sub(1, Relaxed) == 1 { self.bytes() } else { 0 }
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = self.attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        size_of::<ResourceContext>() + self.namespace.len() + size_of_val(&*self.attributes) + texts + self.key.bytes()
+    }
+
     /// The text of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -125,8 +148,7 @@ impl Resources {
             return known.clone();
         }
         if self.table.len() >= self.purge_at {
-            self.table.retain(|context| Arc::strong_count(context) > 1);
-            self.purge_at = (self.table.len() * 2).max(64);
+            self.purge();
         }
         let text = |(key, value): &_| (tables.str(*key).to_owned(), tables.value_str(*value).to_owned());
         let context = Arc::new(ResourceContext {
@@ -137,10 +159,17 @@ impl Resources {
             conversion,
             content_hash: hash,
             key: AttributeKey::of(tables, set),
+            users: AtomicU32::new(0),
         });
         self.next_id += 1;
         self.table.insert_unique(hash, context.clone(), |context| context.content_hash);
         context
+    }
+
+    /// Forgets the resources that nothing refers to.
+    pub(crate) fn purge(&mut self) {
+        self.table.retain(|context| Arc::strong_count(context) > 1);
+        self.purge_at = (self.table.len() * 2).max(64);
     }
 }
 

@@ -30,14 +30,15 @@ const MARKS: u32 = 1 << 31;
 pub(crate) enum Measured {
     /// In this measurement object of the plan.
     In(u32),
-    /// Selected, but there is no dimension set: a field only.
-    Nowhere,
+    /// Selected, but there is no dimension set: a field only. This measurement object of the plan says why.
+    Nowhere(u32),
     /// Selected by nothing.
     Unmatched,
 }
 
-const NOWHERE: u32 = u32::MAX;
-const UNMATCHED: u32 = u32::MAX - 1;
+/// Marks a measurement object without dimension sets.
+const NOWHERE: u32 = 1 << 31;
+const UNMATCHED: u32 = u32::MAX;
 
 /// Distinct selections seen.
 #[derive(Default)]
@@ -45,8 +46,6 @@ pub(crate) struct Selections {
     memo: SelectorMemo,
     marks: Vec<Vec<DimensionSet>>,
     mark_index: HashMap<Vec<DimensionSet>, u32>,
-    /// Dimension sets left out because they have more than 30 names; taken by the translation.
-    pub(crate) too_long: u64,
 }
 
 /// Distinct marks kept; beyond it all is forgotten before the next batch. Far more than declarations can give.
@@ -90,36 +89,38 @@ impl Selections {
         self.marks.len() > MAX_MARKS
     }
 
-    /// Where metrics of this selection are described in this event.
+    /// Where metrics of this selection are described in this event. A new measurement object adds its size to `grown`.
     pub(crate) fn measured(
-        &mut self,
+        &self,
         plan: &mut EventPlan,
         selection: SelectionId,
         settings: &TranslationSettings,
         names: &Names,
+        grown: &mut usize,
     ) -> Measured {
         let known = plan.by_selection.iter().find(|(known, _)| *known == selection.0);
         let code = match known {
             Some((_, code)) => *code,
             None => {
-                let code = self.find_out(plan, selection, settings, names);
+                let code = self.find_out(plan, selection, settings, names, grown);
                 plan.by_selection.push((selection.0, code));
                 code
             }
         };
         match code {
-            NOWHERE => Measured::Nowhere,
             UNMATCHED => Measured::Unmatched,
+            code if code & NOWHERE != 0 => Measured::Nowhere(code & !NOWHERE),
             directive => Measured::In(directive),
         }
     }
 
     fn find_out(
-        &mut self,
+        &self,
         plan: &mut EventPlan,
         selection: SelectionId,
         settings: &TranslationSettings,
         names: &Names,
+        grown: &mut usize,
     ) -> u32 {
         let labels: Vec<&str> = plan.labels.iter().map(|(name, _)| names.text(*name)).collect();
         let (order, sets) = if selection == SelectionId::ALL {
@@ -140,10 +141,13 @@ impl Selections {
             };
             (selected.iter().map(|index| index as u32).collect(), sets)
         };
+        let code = |index: usize, directive: &Directive| match directive.dimensions.is_empty() {
+            true => index as u32 | NOWHERE,
+            false => index as u32,
+        };
         if let Some(same) = plan.directives.iter().position(|directive| directive.order == order) {
-            return same as u32;
+            return code(same, &plan.directives[same]);
         }
-        self.too_long += sets.iter().map(|sets| u64::from(sets.too_long)).sum::<u64>();
         let dimensions: Vec<Box<[u8]>> = sets
             .iter()
             .filter(|sets| !sets.sets.is_empty())
@@ -155,10 +159,11 @@ impl Selections {
                 names.form.seal(text)
             })
             .collect();
-        if dimensions.is_empty() {
-            return NOWHERE;
-        }
-        plan.directives.push(Directive { order, dimensions });
-        plan.directives.len() as u32 - 1
+        let directive = Directive { order, dimensions, too_long: sets.iter().map(|sets| sets.too_long).sum() };
+        let code = code(plan.directives.len(), &directive);
+        plan.leaves_out_sets |= directive.too_long > 0;
+        *grown += size_of::<Directive>() + directive.dimensions.iter().map(|text| text.len()).sum::<usize>();
+        plan.directives.push(directive);
+        code
     }
 }

@@ -12,10 +12,11 @@ use super::cumulative::{BucketDifference, Buckets, Totals};
 use super::delta::{Deltas, MAX_SERIES};
 use super::document::{Chosen, Document};
 use super::drops::{Drops, Notice, Quiet, Reason};
-use super::event::{EventRef, EventSink, MAX_DOCUMENT_BYTES};
+use super::event::{EventRef, EventSink, MAX_BATCH_BYTES, MAX_DOCUMENT_BYTES};
 use super::form::Form;
 use super::group::{Row, Rows};
 use super::lookup::{Caches, Lookup};
+use super::plan::NO_EVENT;
 use super::points::Marks;
 use super::selection::Measured;
 use super::shape::Filling;
@@ -47,7 +48,7 @@ pub struct Translator {
     pub(crate) bounds: Bounds,
     pub(crate) drops: Drops,
     quiet: Quiet,
-    too_long_sets: Counter,
+    pub(crate) too_long_sets: Counter,
     began: Instant,
     default_stream: Arc<str>,
     form: Form,
@@ -55,6 +56,11 @@ pub struct Translator {
     chosen: Vec<Chosen>,
     directives: Vec<u32>,
     document: Vec<u8>,
+    /// Dimension sets left out of the events of this batch.
+    too_long: u64,
+    /// Bytes of the documents of this batch.
+    batch_bytes: usize,
+    pub(crate) max_batch_bytes: usize,
 }
 
 impl Translator {
@@ -84,6 +90,9 @@ impl Translator {
             chosen: Vec::new(),
             directives: Vec::new(),
             document: Vec::new(),
+            too_long: 0,
+            batch_bytes: 0,
+            max_batch_bytes: MAX_BATCH_BYTES,
         }
     }
 
@@ -108,11 +117,13 @@ impl Translator {
         self.caches.shapes.begin();
         self.rows.arrange(&self.caches.fields, &self.caches.names);
         self.explain_unsupported(now);
+        self.batch_bytes = 0;
         let mut kept = 0;
         for group in 0..self.rows.groups() {
             kept += self.write_group(group, now, sink);
         }
-        let too_long = std::mem::take(&mut self.caches.selections.too_long);
+        self.explain_batch_too_large(now);
+        let too_long = std::mem::take(&mut self.too_long);
         if too_long > 0 {
             self.too_long_sets.add(too_long);
             if self.quiet.may_say(Notice::TooManyDimensions, now.seconds) {
@@ -139,12 +150,27 @@ impl Translator {
         }
     }
 
+    /// Says at most once a minute that events would have been too long together.
+    fn explain_batch_too_large(&mut self, now: Now) {
+        let points = self.drops.of(Reason::BatchTooLarge);
+        if points > 0 && self.quiet.may_say(Notice::BatchTooLarge, now.seconds) {
+            tracing::warn!(
+                exporter = %self.exporter,
+                points,
+                "the events of one batch would be longer than {} MiB together; the points beyond are counted as dropped \
+                 with reason batch_too_large. Send smaller requests (send_batch_max_size of the batch processor), or \
+                 leave out long attributes, which every event repeats",
+                self.max_batch_bytes >> 20
+            );
+        }
+    }
+
     fn expire(&mut self, now: Now) {
         if self.caches.is_full() {
             if self.quiet.may_say(Notice::CacheFull, now.seconds) {
                 tracing::warn!(
                     exporter = %self.exporter,
-                    "more than 200000 distinct metric names, units and label names were received; \
+                    "more than 200000 distinct metric names, units and label names were received, or 32 MiB of them; \
                      all caches start over, cumulative series lose a value"
                 );
             }
@@ -154,7 +180,10 @@ impl Translator {
             self.totals = Deltas::new(MAX_SERIES).strict(strict);
             self.buckets = Deltas::new(MAX_SERIES / 10);
         }
-        self.caches.plans.expire(now.seconds);
+        if self.caches.plans.expire(now.seconds) {
+            self.lookup.release();
+            self.caches.resources.purge();
+        }
         self.sums.expire(self.sums.slots() / 1024, now.seconds);
         self.totals.expire(self.totals.slots() / 1024, now.seconds);
         self.buckets.expire(self.buckets.slots() / 1024, now.seconds);
@@ -176,6 +205,11 @@ impl Translator {
 
     /// Writes the events of a group, usually one; returns the number of points that were taken.
     fn write_group(&mut self, index: usize, now: Now, sink: &mut dyn EventSink) -> u64 {
+        if self.rows.rows_of(index).0.event == NO_EVENT {
+            let (_, rows) = self.rows.rows_of(index);
+            rows.for_each(|row| self.drops.add(Reason::BatchTooLarge, row.points));
+            return 0;
+        }
         let mut chosen = std::mem::take(&mut self.chosen);
         chosen.clear();
         let event = self.choose(index, now, &mut chosen);
@@ -196,6 +230,7 @@ impl Translator {
         let caches = &mut self.caches;
         let plan = caches.plans.events.at_mut(group.event);
         let mut last: Option<(&Row, Measured)> = None;
+        let mut grown = 0;
         for row in rows {
             let name = caches.fields.at(row.field).name;
             if last.is_some_and(|(last, _)| caches.fields.at(last.field).name == name) {
@@ -213,7 +248,7 @@ impl Translator {
             }
             let measured = match last {
                 Some((last, measured)) if last.selection == row.selection => measured,
-                _ => caches.selections.measured(plan, row.selection, &self.settings, &caches.names),
+                _ => caches.selections.measured(plan, row.selection, &self.settings, &caches.names, &mut grown),
             };
             last = Some((row, measured));
             if measured == Measured::Unmatched && self.settings.drop_unmatched {
@@ -221,6 +256,9 @@ impl Translator {
             } else {
                 chosen.push(Chosen { row: *row, measured });
             }
+        }
+        if grown > 0 {
+            caches.plans.grow(group.event, grown);
         }
         group.event
     }
@@ -245,6 +283,10 @@ impl Translator {
     /// Writes rows as one event, or as several when it would be too long.
     fn write_event(&mut self, index: usize, event: u32, rows: &[Chosen], now: Now, sink: &mut dyn EventSink) -> u64 {
         let points = rows.iter().map(|one| one.row.points).sum();
+        if self.batch_bytes >= self.max_batch_bytes {
+            self.drops.add(Reason::BatchTooLarge, points);
+            return 0;
+        }
         let (group, _) = self.rows.rows_of(index);
         let is_prometheus = group.prometheus && !self.settings.is_agent();
         let caches = &mut self.caches;
@@ -306,7 +348,13 @@ impl Translator {
             points,
         };
         match sink.event(event) {
-            Ok(()) => u64::from(points),
+            Ok(()) => {
+                self.batch_bytes += self.document.len();
+                if plan.leaves_out_sets {
+                    self.too_long += plan.left_out_sets(rows);
+                }
+                u64::from(points)
+            }
             Err(reason) => {
                 self.drops.add_refused(reason, points);
                 0

@@ -5,8 +5,8 @@
 //! - Requests of one lane keep their order, retries included; lanes do not wait for each other.
 //! - What is being sent counts as queued. Every point is received, then sent, dropped for a reason, or queued. When
 //!   the caller waits for the result, its points are received with the result: what it is told to try again, it has.
-//! - While requests get through, batches are taken at the destination's speed (`pace`); when sending fails, until the
-//!   queue is full.
+//! - While requests get through, batches are taken at the destination's speed (`pace`), each after a limited wait; when
+//!   sending fails or is slow, until the queue is full.
 //! - A caller that waits for the result and gives up does not take its data with it.
 //! - Shutdown retries what failed at once, goes on until everything is sent or the deadline is over, and counts the
 //!   rest as dropped with the reason `shutdown`.
@@ -87,7 +87,7 @@ impl<E: Exporter> Sender<E> {
             exporter,
             encoder: tokio::sync::Mutex::new(Intake { encoder: None, requests: Vec::new() }),
             space,
-            pace: Pace::new(),
+            pace: Pace::new(settings.queue.num_consumers),
             settings,
             queue: Queue::new(),
             bytes_per_point: AtomicU64::new(0),
@@ -165,9 +165,10 @@ impl<E: Exporter> ExporterNode for Sender<E> {
 impl<E: Exporter> Inner<E> {
     /// Takes a batch into the queue. With an answer to wait for when the settings say so.
     async fn take(&self, batch: &Batch) -> Result<Option<oneshot::Receiver<Result<(), Refusal>>>, Refusal> {
+        // Held until the requests are queued. The encoder is free while a batch waits.
+        let _turn = self.pace.wait(|| self.queue.lanes()).await;
         let mut intake = self.encoder.lock().await;
         let queue = &self.settings.queue;
-        self.pace.wait().await;
         let mut reservation = self.reserve(batch).await?;
         // From here to the end nothing waits: a cancelled caller cannot leave a batch half encoded.
         let encoded = self.encode(&mut intake, batch);

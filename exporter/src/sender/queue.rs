@@ -102,6 +102,11 @@ impl<T> Queue<T> {
         self.arrived.notify_one();
     }
 
+    /// Lanes that have items or are busy.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lock().lanes.len()
+    }
+
     /// After this, [`Queue::next`] ends when nothing is left.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
@@ -198,10 +203,11 @@ mod tests {
         let q = Queue::new();
         q.push(Some(1), 1);
         q.push(None, 2);
+        assert_eq!(q.lanes(), 2);
         for _ in 0..2 {
             let (lane, _) = futures_util::FutureExt::now_or_never(q.next()).flatten().unwrap();
             q.done(lane);
         }
-        assert!(q.lock().lanes.is_empty());
+        assert_eq!(q.lanes(), 0);
     }
 }

@@ -347,6 +347,53 @@ async fn consumers_send_at_the_same_time_up_to_their_number() {
     assert!(started.elapsed() < Duration::from_secs(4));
 }
 
+/// Points whose request is as large as those of a busy client.
+const LARGE: usize = 8700;
+
+/// So many clients that each hand in some large batches, one after the other; gives the longest time one took.
+async fn push(run: &Run, clients: usize, batches: usize, after_each: impl Fn()) -> Duration {
+    let client = || async {
+        let mut longest = Duration::ZERO;
+        for _ in 0..batches {
+            let began = Instant::now();
+            run.sender.export(batch(LARGE)).await.unwrap();
+            longest = longest.max(began.elapsed());
+            after_each();
+        }
+        longest
+    };
+    join_all((0..clients).map(|_| client())).await.into_iter().max().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_streams_are_sent_to_at_the_same_time() {
+    let exporter = Scripted { lanes: 10, took: Duration::from_millis(1500), ..Scripted::default() };
+    let run = start(exporter, |_| {}).await;
+    let started = Instant::now();
+    push(&run, 10, 3, || {}).await;
+    run.settled().await;
+    assert_eq!(run.exporter.most_in_flight.load(SeqCst), 10);
+    assert!(started.elapsed() < Duration::from_secs(5), "three rounds: {:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_for_a_slow_stream_waits_for_a_limited_time_and_is_queued() {
+    let exporter = Scripted { lanes: 1, took: Duration::from_millis(1500), ..Scripted::default() };
+    let run = start(exporter, |_| {}).await;
+    assert_eq!(push(&run, 12, 4, || {}).await, pace::PATIENCE);
+    assert!(run.sender.inner.space.used() > 40);
+    assert_eq!(run.settled().await.sent, 48 * LARGE as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fast_client_does_not_fill_the_queue_while_requests_get_through() {
+    let exporter = Scripted { lanes: 1, took: Duration::from_millis(20), ..Scripted::default() };
+    let run = start(exporter, |_| {}).await;
+    let most = (2 << 20) + LARGE as u64 * 100;
+    push(&run, 4, 50, || assert!(run.sender.counts().queued * 100 <= most)).await;
+    assert_eq!(run.settled().await.sent, 200 * LARGE as u64);
+}
+
 #[tokio::test(start_paused = true)]
 async fn points_that_the_encoder_or_the_destination_leaves_out_are_counted() {
     let rejected = Outcome::Delivered { rejected: vec![("too_old".into(), 2)] };

@@ -48,8 +48,10 @@ pub(crate) async fn work<E: Exporter>(inner: Arc<Inner<E>>) {
                 kind: RefusalKind::Permanent,
             },
         };
+        let bytes = item.request.size_bytes();
         inner.settle(item, end);
         inner.queue.done(lane);
+        inner.pace.settled(bytes);
     }
 }
 
@@ -108,7 +110,6 @@ impl<E: Exporter> Inner<E> {
     /// Books the end of a request and tells who waits.
     fn settle(&self, item: Item<<E::Encoder as Encoder>::Request>, end: End) {
         let points = item.request.points();
-        self.pace.settled(item.request.size_bytes());
         match end {
             End::Delivered(rejected) => item.ticket.delivered(points, &rejected),
             End::Lost { reason, error, kind } => item.ticket.lost(Lost { points, reason, error, kind }),

@@ -223,6 +223,71 @@ fn a_hundred_and_one_metrics_make_two_events_of_all_labels() {
 }
 
 #[test]
+fn every_event_counts_the_dimension_sets_that_it_lacks() {
+    let declared =
+        "metric_declaration_dedup: false, metric_declarations: [{dimensions: [[l00]], metric_name_selectors: [m]}]";
+    for (config, per_event) in [
+        ("{}", 1),
+        // Without any dimension set the event has no measurement object.
+        ("{dimension_rollup_option: NoDimensionRollup}", 1),
+        (&*format!("{{{declared}}}"), 0),
+    ] {
+        let mut one = translator(config).unwrap();
+        let labels: BTreeMap<String, String> = (0..35).map(|i| (format!("l{i:02}"), "1".to_owned())).collect();
+        let points = [("m".to_owned(), labels.clone(), 0, 1.0), ("m".to_owned(), labels, 5, 1.0)];
+        for request in 1..=4 {
+            assert_eq!(events_at(&mut one, &batch(&points), 0).0.len(), 2);
+            assert_eq!(one.too_long_sets.get(), 2 * per_event * request, "{config}");
+        }
+    }
+}
+
+#[test]
+fn long_labels_that_keep_coming_do_not_pile_up() {
+    let mut one = translator("{}").unwrap();
+    let limit = 1 << 20;
+    one.caches.plans.byte_limit = limit;
+    let mut of_a_batch = 0;
+    for round in 0..8u32 {
+        let labels = |i: u32| [("id".to_owned(), format!("{round}-{i}-{}", "x".repeat(10_000)))].into();
+        let mut batch = batch(&(0..30).map(|i| ("m".to_owned(), labels(i), 0, 1.0)).collect::<Vec<_>>());
+        let tables = batch.tables_mut();
+        tables.resources[0].attrs = tables.string_set(&[("task", &format!("{round}{}", "y".repeat(10_000)))]);
+        assert_eq!(events_at(&mut one, &batch, round).0.len(), 30);
+        let plans = &one.caches.plans;
+        if round == 0 {
+            of_a_batch = plans.bytes;
+        }
+        assert!(plans.bytes <= limit + of_a_batch, "the limit and one batch: {}", plans.bytes);
+        assert!(plans.bytes >= 30 * 20_000, "what a batch needs is kept for the next one: {}", plans.bytes);
+    }
+    for _ in 0..10 {
+        events_at(&mut one, &Batch::default(), 4000);
+    }
+    assert_eq!((one.caches.plans.series.len(), one.caches.plans.bytes), (0, 0));
+}
+
+#[test]
+fn a_batch_does_not_expand_without_bound() {
+    let long: BTreeMap<String, String> = [("long".to_owned(), "x".repeat(100_000))].into();
+    let with_id = |id: u64| long.clone().into_iter().chain([("id".to_owned(), id.to_string())]).collect();
+    let times: Vec<Point> = (0..50).map(|time| ("m".to_owned(), long.clone(), time, 1.0)).collect();
+    let series: Vec<Point> = (0..50).map(|id| ("m".to_owned(), with_id(id), 0, 1.0)).collect();
+    for points in [times, series] {
+        let mut one = translator("{}").unwrap();
+        one.max_batch_bytes = 1 << 20;
+        one.caches.plans.max_new_text = 1 << 20;
+        // The next batch begins with nothing, whatever the one before came to.
+        for round in 1..=2 {
+            let (events, dropped) = events_at(&mut one, &batch(&points), 0);
+            assert_eq!((events.len(), dropped["batch_too_large"]), (11, 39));
+            assert!(one.caches.plans.events.len() <= 11 * round);
+        }
+        assert_eq!(events_at(&mut one, &batch(&points[..11]), 0).0.len(), 11);
+    }
+}
+
+#[test]
 fn label_sets_that_keep_coming_do_not_pile_up() {
     let mut one = translator("{}").unwrap();
     one.caches.plans.limit = 1000;
@@ -239,6 +304,7 @@ fn label_sets_that_keep_coming_do_not_pile_up() {
         events_at(&mut one, &Batch::default(), 4000);
     }
     assert_eq!((one.caches.plans.series.len(), one.caches.plans.events.len()), (0, 0));
+    assert_eq!(one.caches.plans.bytes, 0);
 }
 
 #[test]

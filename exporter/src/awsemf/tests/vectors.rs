@@ -111,6 +111,26 @@ fn cumulative_sums_become_differences() {
 }
 
 #[test]
+fn a_difference_that_json_cannot_hold_costs_its_point() {
+    for kind in ["sum", "histogram", "exponentialHistogram"] {
+        let mut translator = translator("{}").unwrap();
+        let mut run = |sum: &str, time: u64| {
+            let value = if kind == "sum" { "asDouble" } else { "sum" };
+            let time = T0_MS as u64 + time;
+            let point = format!(r#"{{"timeUnixNano":"{time}000000","count":"{time}","{value}":{sum}}}"#);
+            events(&mut translator, &request("", &metric("m", kind, &point)))
+        };
+        let (min, max) = ("-1.7e308", "1.7e308");
+        // A sum that goes down has begun anew.
+        let [first, second] = if kind == "sum" { [min, max] } else { [max, min] };
+        assert_eq!(run(first, 1).1["first_value"], 1);
+        let (written, dropped) = run(second, 2);
+        assert!(written.is_empty(), "{written:?}");
+        assert_eq!(dropped["not_finite"], 1, "{kind}");
+    }
+}
+
+#[test]
 fn resources_have_series_of_their_own() {
     let both = |a: u64, b: u64, time: u64| {
         let of = |name: &str, value: u64| {
