@@ -28,7 +28,7 @@ pub use points::{
 pub use symbols::{SymbolId, Symbols};
 pub use tables::{Metric, MetricKind, Resource, Scope, Tables, Temporality};
 pub use targets::{TargetGroup, TargetHub};
-pub use telemetry::{Counter, Gauge, Histogram, Telemetry};
+pub use telemetry::{Counter, Gauge, Histogram, Share, Telemetry};
 
 /// Fires when a component has to stop; cloned into every task.
 pub type Stop = tokio_util::sync::CancellationToken;

@@ -110,6 +110,7 @@ impl<E: Exporter> ExporterNode for Sender<E> {
             for _ in 0..self.inner.settings.queue.num_consumers {
                 workers.push(tokio::spawn(worker::work(self.inner.clone())));
             }
+            self.inner.ledger.open();
             Ok(())
         })
     }
@@ -148,7 +149,6 @@ impl<E: Exporter> ExporterNode for Sender<E> {
             }
             inner.abandon_all();
             inner.exporter.shutdown().await;
-            inner.ledger.publish();
             let counts = inner.ledger.counts();
             if let Some(lost) = counts.dropped.get("shutdown") {
                 tracing::error!(
@@ -272,5 +272,11 @@ impl<E: Exporter> Inner<E> {
         for item in self.queue.drain() {
             self.abandon(item);
         }
+    }
+}
+
+impl<E: Exporter> Drop for Inner<E> {
+    fn drop(&mut self) {
+        self.ledger.close();
     }
 }
