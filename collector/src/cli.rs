@@ -259,7 +259,6 @@ async fn reload(
         }
         Err(error) => {
             tracing::error!(error, "the new configuration cannot start; going back to the old one");
-            context.targets.clear();
             let (assembly, problems) = assemble(&old_config, context);
             let assembly = assembly.ok_or_else(|| lines(&problems))?;
             let own = OwnTelemetry::start(&old_config.service, context, logs).await?;
