@@ -8,6 +8,7 @@ pub mod attrs;
 pub mod auth;
 pub mod batch;
 pub mod context;
+pub mod listen;
 pub mod merge;
 pub mod next;
 pub mod number;
