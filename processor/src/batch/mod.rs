@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ::config::{Built, Node};
 use proto::{
-    Batch, BoxFuture, BuildContext, Consume, Counter, Gauge, Histogram, Next, Refusal, RefusalKind, Stop, Task,
+    Batch, BoxFuture, BuildContext, Consume, Counter, Histogram, Next, Refusal, RefusalKind, Share, Stop, Task,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -84,13 +84,14 @@ struct Held {
     closed: bool,
 }
 
+/// Pipelines may share the id, and with it the instruments.
 struct Counters {
     id: String,
     size: Histogram,
     size_trigger: Counter,
     timeout_trigger: Counter,
-    cardinality: Gauge,
-    held_points: Gauge,
+    cardinality: Share,
+    held_points: Share,
     lost: Counter,
 }
 
@@ -122,12 +123,16 @@ impl Shared {
                 "Number of times the batch was sent due to a timeout trigger",
                 &labels,
             ),
-            cardinality: t.gauge(
+            cardinality: Share::of(t.gauge(
                 "otelcol_processor_batch_metadata_cardinality",
                 "Number of distinct metadata value combinations being processed",
                 &labels,
-            ),
-            held_points: t.gauge("otelcol_ecs_batch_held_points", "Points that batch holds, sends included.", &labels),
+            )),
+            held_points: Share::of(t.gauge(
+                "otelcol_ecs_batch_held_points",
+                "Points that batch holds, sends included.",
+                &labels,
+            )),
             lost: t.counter(
                 "otelcol_ecs_dropped_metric_points",
                 "Metric points that a component left out, by reason.",
