@@ -67,6 +67,8 @@ pub fn assemble(config: &Config, context: &BuildContext) -> (Option<Assembly>, V
         if let Some(built) = keep((factory.build)(node, &context.with_id(&key)), &mut problems)
             && config.service.pipelines.iter().any(|p| uses(&p.exporters, id))
         {
+            let unmet = built.expects().filter(|expected| !is_before(config, expected.processor, id));
+            problems.extend(unmet.map(|expected| expected.otherwise));
             exporters.insert(key, Arc::from(built));
         }
     }
@@ -208,6 +210,13 @@ fn build_processor(
 
 fn uses(list: &[Spanned<ComponentId>], id: &ComponentId) -> bool {
     list.iter().any(|used| used.value == *id)
+}
+
+/// Whether a processor of this kind is in any pipeline that leads to the exporter.
+fn is_before(config: &Config, kind: &str, exporter: &ComponentId) -> bool {
+    let mut pipelines = config.service.pipelines.iter().filter(|p| uses(&p.exporters, exporter));
+    let is_kind = |id: &Spanned<ComponentId>| config.processors.get(&id.value).is_some_and(|c| c.kind == kind);
+    pipelines.any(|p| p.processors.iter().any(is_kind))
 }
 
 fn names(list: &[Spanned<ComponentId>]) -> Vec<String> {

@@ -35,7 +35,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::{Encoded, Encoder, Exporter, ExporterNode, OutgoingRequest};
+use crate::{Encoded, Encoder, Expectation, Exporter, ExporterNode, OutgoingRequest};
 pub use config::{SenderConfig, SenderSettings, Sizer};
 pub use ledger::Counts;
 use ledger::Ledger;
@@ -103,14 +103,18 @@ impl<E: Exporter> Sender<E> {
 }
 
 impl<E: Exporter> ExporterNode for Sender<E> {
+    fn expects(&self) -> Option<Expectation> {
+        self.inner.exporter.expects()
+    }
+
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async {
             self.inner.exporter.start().await?;
+            self.inner.ledger.open();
             let mut workers = self.workers.lock().expect("no panic while locked");
             for _ in 0..self.inner.settings.queue.num_consumers {
                 workers.push(tokio::spawn(worker::work(self.inner.clone())));
             }
-            self.inner.ledger.open();
             Ok(())
         })
     }
