@@ -10,7 +10,7 @@ use exporter::{ExporterFactory, ExporterNode};
 use extension::{Extension, ExtensionFactory};
 use processor::{AnyProcessor, ProcessorFactory, Stage};
 use proto::auth::AuthOffers;
-use proto::{BuildContext, Next, Stop, Task};
+use proto::{BuildContext, Next, Stop, TargetHub, Task};
 use receiver::{Receiver, ReceiverFactory};
 
 use crate::fanout::{FanOut, Target};
@@ -43,6 +43,8 @@ pub struct Pipeline {
 /// Builds what `config` describes. Components that no pipeline uses are checked as well, then dropped.
 pub fn assemble(config: &Config, context: &BuildContext) -> (Option<Assembly>, Vec<Diagnostic>) {
     let mut problems = Vec::new();
+    // A hub of its own: what an assembly announces counts for its own jobs, however long it lives.
+    let context = &BuildContext { targets: TargetHub::default(), ..context.clone() };
     let mut auth = AuthOffers::new();
     let mut extensions = BTreeMap::new();
     for Component { id, kind, node, .. } in config.extensions.iter() {
@@ -51,9 +53,7 @@ pub fn assemble(config: &Config, context: &BuildContext) -> (Option<Assembly>, V
         if let Some(built) = keep((factory.build)(node, &context.with_id(&key)), &mut problems) {
             if config.service.extensions.iter().any(|used| used.value == *id) {
                 auth.insert(key.clone(), built.auth());
-                if !context.dry_run {
-                    built.publishes_targets().iter().for_each(|path| context.targets.announce(path));
-                }
+                built.publishes_targets().iter().for_each(|path| context.targets.announce(path));
             }
             extensions.insert(id.clone(), (key, built));
         }
@@ -67,6 +67,8 @@ pub fn assemble(config: &Config, context: &BuildContext) -> (Option<Assembly>, V
         if let Some(built) = keep((factory.build)(node, &context.with_id(&key)), &mut problems)
             && config.service.pipelines.iter().any(|p| uses(&p.exporters, id))
         {
+            let unmet = built.expects().filter(|expected| !is_before(config, expected.processor, id));
+            problems.extend(unmet.map(|expected| expected.otherwise));
             exporters.insert(key, Arc::from(built));
         }
     }
@@ -226,6 +228,13 @@ fn edits_after_declarations(config: &Config, processors: &[Spanned<ComponentId>]
 
 fn uses(list: &[Spanned<ComponentId>], id: &ComponentId) -> bool {
     list.iter().any(|used| used.value == *id)
+}
+
+/// Whether a processor of this kind is in any pipeline that leads to the exporter.
+fn is_before(config: &Config, kind: &str, exporter: &ComponentId) -> bool {
+    let mut pipelines = config.service.pipelines.iter().filter(|p| uses(&p.exporters, exporter));
+    let is_kind = |id: &Spanned<ComponentId>| config.processors.get(&id.value).is_some_and(|c| c.kind == kind);
+    pipelines.any(|p| p.processors.iter().any(is_kind))
 }
 
 fn names(list: &[Spanned<ComponentId>]) -> Vec<String> {

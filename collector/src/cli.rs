@@ -158,6 +158,8 @@ fn run(cli: &Cli) -> ExitCode {
     let logs = Logs::install();
     let Ok(gates) = gates::parse(&cli.feature_gates).map_err(|e| complain(&e)) else { return ExitCode::FAILURE };
     let result = block_on(serve(cli, &logs, gates));
+    // A start that failed before the settings applied has told nothing yet.
+    logs.release();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -259,7 +261,6 @@ async fn reload(
         }
         Err(error) => {
             tracing::error!(error, "the new configuration cannot start; going back to the old one");
-            context.targets.clear();
             let (assembly, problems) = assemble(&old_config, context);
             let assembly = assembly.ok_or_else(|| lines(&problems))?;
             let own = OwnTelemetry::start(&old_config.service, context, logs).await?;

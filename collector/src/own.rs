@@ -7,9 +7,9 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use config::{Encoding, Level, LogLevel, PrometheusReader, Service};
+use proto::listen::{Family, listen};
 use proto::{BuildContext, Stop};
 use serde_json::Map;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::build_info::{NAME, VERSION};
@@ -63,10 +63,10 @@ fn process_start() -> Instant {
 
 async fn serve(reader: &PrometheusReader, page: Page, stop: Stop) -> Result<JoinHandle<()>, String> {
     let host = if reader.host.value.is_empty() { "0.0.0.0" } else { &reader.host.value };
-    let address = format!("{host}:{}", reader.port.value);
-    let listener = TcpListener::bind(&address).await.map_err(|e| {
+    let port = reader.port.value;
+    let listener = listen(host, port, Family::Any).await.map_err(|e| {
         format!(
-            "failed to create meter provider: binding address {address} for Prometheus exporter: {e}; \
+            "failed to create meter provider: binding address {host}:{port} for Prometheus exporter: {e}; \
              set service::telemetry::metrics::readers to another port, or level to none"
         )
     })?;

@@ -40,6 +40,28 @@ fn a_good_configuration_validates_in_silence() {
 }
 
 #[test]
+fn drop_unmatched_wants_declarations_in_the_exporter_or_before_it() {
+    let config = "--config=yaml:{receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}}}}, processors: {}, \
+        exporters: {awsemf: {region: eu-west-1, drop_unmatched: true}}, \
+        service: {pipelines: {metrics: {receivers: [otlp], processors: [], exporters: [awsemf]}}}}";
+    let declaration = "{dimensions: [[a]], metric_name_selectors: ['.']}";
+    let in_exporter = format!("drop_unmatched: true, metric_declarations: [{declaration}]");
+    let before = format!("processors: {{metric_declaration: {{declarations: [{declaration}]}}}}");
+    let elsewhere = config.replace("processors: {}", &before);
+    for (config, warns) in [
+        (config.to_owned(), true),
+        (elsewhere.clone(), true),
+        (elsewhere.replace("processors: []", "processors: [metric_declaration]"), false),
+        (config.replace("drop_unmatched: true", &in_exporter), false),
+        (config.replace("drop_unmatched: true", "drop_unmatched: false"), false),
+    ] {
+        let output = run(&["validate", &config]);
+        assert_eq!(output.status.code(), Some(0), "{config}\n{}", said(&output));
+        assert_eq!(said(&output).contains("drop_unmatched has no effect"), warns, "{config}\n{}", said(&output));
+    }
+}
+
+#[test]
 fn wrong_arguments_end_the_start_with_their_reason() {
     for (args, want) in [
         (vec![], "at least one config flag must be provided"),

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Built, Node};
+use config::{Built, Diagnostic, Node};
 use proto::{Batch, BoxFuture, BuildContext, Refusal};
 
 /// An encoded request: what is queued, retried and sent.
@@ -73,10 +73,23 @@ pub enum Outcome {
     },
 }
 
+/// What of an exporter's settings does nothing unless a processor stands before it.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// Component type of the processor, `metric_declaration`.
+    pub processor: &'static str,
+    /// What to say when no pipeline that leads to the exporter has one.
+    pub otherwise: Diagnostic,
+}
+
 /// Sends encoded requests; called concurrently.
 pub trait Exporter: Send + Sync + 'static {
     /// The encoder that makes its requests.
     type Encoder: Encoder;
+    /// What it expects before it; asked once, when the pipelines are known.
+    fn expects(&self) -> Option<Expectation> {
+        None
+    }
     /// Checks that it can send and prepares for it; called once, before anything else.
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async { Ok(()) })
@@ -93,6 +106,10 @@ pub trait Exporter: Send + Sync + 'static {
 
 /// An exporter as the pipelines see it: queue, retry and everything behind.
 pub trait ExporterNode: Send + Sync {
+    /// What it expects before it in its pipelines.
+    fn expects(&self) -> Option<Expectation> {
+        None
+    }
     /// Checks that it can run and starts its tasks. Called once, before any batch.
     fn start(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Takes a batch: resolves when it is queued, or, without a queue or with `wait_for_result`, when the

@@ -17,7 +17,7 @@ pub struct BuildContext {
     pub id: String,
     /// Own metrics.
     pub telemetry: Telemetry,
-    /// Discovered targets.
+    /// Discovered targets, of this service alone.
     pub targets: TargetHub,
     /// Authentication offered by the extensions of this service.
     pub auth: Arc<AuthOffers>,

@@ -8,6 +8,7 @@ pub mod attrs;
 pub mod auth;
 pub mod batch;
 pub mod context;
+pub mod listen;
 pub mod merge;
 pub mod next;
 pub mod number;
@@ -28,7 +29,7 @@ pub use points::{
 pub use symbols::{SymbolId, Symbols};
 pub use tables::{Metric, MetricKind, Resource, Scope, Tables, Temporality};
 pub use targets::{TargetGroup, TargetHub};
-pub use telemetry::{Counter, Gauge, Histogram, Telemetry};
+pub use telemetry::{Counter, Gauge, Histogram, Share, Telemetry};
 
 /// Fires when a component has to stop; cloned into every task.
 pub type Stop = tokio_util::sync::CancellationToken;

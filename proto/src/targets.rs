@@ -18,7 +18,7 @@ pub struct TargetGroup {
 /// What a subscriber sees: `None` until the first publication.
 pub type Published = Option<Arc<Vec<TargetGroup>>>;
 
-/// Meeting point of publishers and subscribers, keyed by the path of the result file. Cheap to clone.
+/// Meeting point of the publishers and subscribers of one service, keyed by the path of the result file. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct TargetHub(Arc<Mutex<HashMap<String, watch::Sender<Published>>>>);
 
@@ -37,11 +37,6 @@ impl TargetHub {
     pub fn subscribe(&self, path: &str) -> Option<watch::Receiver<Published>> {
         let map = self.0.lock().expect("no panic while the hub is locked");
         map.get(path).map(watch::Sender::subscribe)
-    }
-
-    /// Forgets all publishers, for a reload.
-    pub fn clear(&self) {
-        self.0.lock().expect("no panic while the hub is locked").clear();
     }
 
     fn sender(&self, path: &str) -> watch::Sender<Published> {

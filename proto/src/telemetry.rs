@@ -43,6 +43,32 @@ impl Gauge {
     }
 }
 
+/// What one component adds to a gauge that others feed as well: pipelines that share a processor's id, a service and
+/// the one that takes over from it. Taken back when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    gauge: Gauge,
+    part: AtomicI64,
+}
+
+impl Share {
+    /// A share of nothing.
+    pub fn of(gauge: Gauge) -> Share {
+        Share { gauge, part: AtomicI64::new(0) }
+    }
+    /// Replaces this part of the gauge's value.
+    pub fn set(&self, v: i64) {
+        let before = self.part.swap(v, Relaxed);
+        self.gauge.add(v - before);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// Counts of observations in fixed buckets.
 #[derive(Clone, Debug)]
 pub struct Histogram(Arc<HistogramInner>);
@@ -222,6 +248,18 @@ mod tests {
             t.families();
             assert_eq!(t.gauge("g", "help", &[]).get(), expected);
         }
+    }
+
+    #[test]
+    fn a_gauge_is_the_sum_of_its_shares() {
+        let gauge = Gauge::default();
+        let (a, b) = (Share::of(gauge.clone()), Share::of(gauge.clone()));
+        a.set(5);
+        b.set(2);
+        a.set(3);
+        assert_eq!(gauge.get(), 5);
+        drop(a);
+        assert_eq!(gauge.get(), 2);
     }
 
     #[test]

@@ -108,6 +108,10 @@ impl Running {
         self.context.telemetry.counter("otelcol_ecs_observer_api_calls_total", "", &labels).get()
     }
 
+    fn gauge(&self, name: &'static str) -> i64 {
+        self.context.telemetry.gauge(name, "", &[("extension", "ecs_observer")]).get()
+    }
+
     async fn end(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
@@ -213,6 +217,54 @@ async fn an_unchanged_world_is_not_written_again() {
     std::fs::write(&running.file, "changed by somebody").unwrap();
     running.rounds("ok", 3).await;
     assert_eq!(std::fs::read_to_string(&running.file).unwrap(), "changed by somebody");
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_round_is_told_by_the_own_metrics() {
+    let mut world = fargate_world(&[1, 2]);
+    let other = world.define("cache", 1, "awsvpc", vec![container("app", Port { container: 8080, host: 8080 })]);
+    run(&mut world, &other, 3);
+    let aws = FakeAws::start(world).await;
+    aws.fault(Fault::deny("ListTasks").always());
+    let section = "cluster_name: prod\ncluster_region: us-west-2\ndocker_labels: []\n\
+                   task_definitions: [{arn_pattern: '/web:', metrics_ports: [8080]}]";
+    let running = Running::start_with(aws, tempfile::tempdir().unwrap(), section, None).await;
+    let state = |running: &Running| {
+        let gauge = |name| running.gauge(name);
+        (
+            gauge("otelcol_ecs_observer_tasks"),
+            gauge("otelcol_ecs_observer_targets"),
+            gauge("otelcol_ecs_observer_last_success_seconds"),
+        )
+    };
+    running.rounds("failed", 2).await;
+    assert_eq!(state(&running), (0, 0, 0), "no round read the tasks");
+    let now_s = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs().cast_signed();
+    let before = now_s();
+    running.aws.clear_faults();
+    running.rounds("ok", 2).await;
+    let (tasks, targets, last_success) = state(&running);
+    assert_eq!((tasks, targets), (3, 2));
+    assert!((before..=now_s()).contains(&last_success), "{last_success} is not after {before}");
+    running.aws.change(|world| world.stop("prod", "t1"));
+    running.until("the stopped task on the page", |r| state(r).0 == 2).await;
+    assert_eq!(state(&running).1, 1);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn every_call_is_counted_by_its_outcome() {
+    let aws = FakeAws::start(fargate_world(&[1, 2])).await;
+    aws.fault(Fault::throttle("ListTasks").times(1));
+    let section = format!("cluster_name: prod\ncluster_region: us-west-2\n{BY_DEFINITION}");
+    let running = Running::start_every("1h", aws, tempfile::tempdir().unwrap(), &section, None).await;
+    running.until_addresses(&["10.0.0.1:8080", "10.0.0.2:8080"]).await;
+    assert_eq!((running.calls("ListTasks", "throttled"), running.calls("ListTasks", "ok")), (1, 1));
+    assert_eq!(running.aws.count("ListTasks"), 2);
+    for operation in ["DescribeTasks", "DescribeTaskDefinition"] {
+        assert_eq!((running.calls(operation, "ok"), running.aws.count(operation)), (1, 1), "{operation}");
+    }
     running.end().await;
 }
 

@@ -1,11 +1,11 @@
 //! Logs in the Collector's console and JSON forms, with its sampling. Where they go and from which level on is
-//! settable while running, because the configuration is read after the first lines.
+//! settable while running. The first records come before the configuration is read: they wait for its settings.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
@@ -86,19 +86,38 @@ pub struct Logs(Arc<Inner>);
 
 struct Inner {
     settings: RwLock<Settings>,
+    /// Records from before the settings were known; `None` from then on.
+    waiting: Mutex<Option<Vec<Record>>>,
     seen: Mutex<HashMap<u64, (Instant, u64)>>,
+}
+
+/// An event, still without a form.
+struct Record {
+    at: SystemTime,
+    level: Level,
+    target: &'static str,
+    caller: String,
+    fields: Fields,
 }
 
 /// Most distinct messages remembered for sampling; beyond it the window starts anew.
 const MAX_SEEN: usize = 4096;
+/// Most records that wait for the settings; with one more they are written with the default ones.
+const MAX_WAITING: usize = 10_000;
 
 impl Logs {
     /// Installs the process' logger. Later calls of the process keep the first one and return a handle without effect.
+    /// Nothing is written before [`Logs::apply`] or [`Logs::release`].
     pub fn install() -> Logs {
-        let logs = Logs(Arc::new(Inner { settings: RwLock::default(), seen: Mutex::default() }));
+        let logs = Logs::new();
         let subscriber = Registry::default().with(LogLayer(logs.clone()));
         drop(tracing::subscriber::set_global_default(subscriber));
         logs
+    }
+
+    fn new() -> Logs {
+        let waiting = Mutex::new(Some(Vec::new()));
+        Logs(Arc::new(Inner { settings: RwLock::default(), waiting, seen: Mutex::default() }))
     }
 
     /// Writes nothing at all: for sub-commands whose output is their own.
@@ -106,10 +125,62 @@ impl Logs {
         self.apply(Settings { outputs: Vec::new(), ..Settings::default() });
     }
 
-    /// Replaces the settings.
+    /// Replaces the settings, and writes what waited for them.
     pub fn apply(&self, settings: Settings) {
         *self.0.settings.write().unwrap_or_else(std::sync::PoisonError::into_inner) = settings;
+        self.release();
         tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// Writes what waited for settings with those that there are: the end of a process that never got any.
+    pub fn release(&self) {
+        // Locked until all is written, so that a new record does not overtake the old ones.
+        let mut waiting = self.waiting();
+        if let Some(records) = waiting.take() {
+            let settings = self.settings();
+            records.into_iter().for_each(|record| self.write(&settings, record));
+        }
+    }
+
+    fn settings(&self) -> RwLockReadGuard<'_, Settings> {
+        self.0.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Vec<Record>>> {
+        self.0.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Whether records of this kind are kept or written.
+    fn takes(&self, level: &Level, target: &str) -> bool {
+        match &*self.waiting() {
+            Some(_) => wanted(Level::DEBUG, level, target),
+            None => wanted(self.settings().level, level, target),
+        }
+    }
+
+    fn take(&self, record: Record) {
+        let mut waiting = self.waiting();
+        let Some(records) = &mut *waiting else {
+            drop(waiting);
+            return self.write(&self.settings(), record);
+        };
+        records.push(record);
+        let is_full = records.len() > MAX_WAITING;
+        drop(waiting);
+        if is_full {
+            self.release();
+        }
+    }
+
+    fn write(&self, settings: &Settings, record: Record) {
+        let Record { at, level, target, caller, fields } = record;
+        if !wanted(settings.level, &level, target) || !self.passes(settings, level, &fields.message) {
+            return;
+        }
+        let line = render(settings, at, level, &caller, fields);
+        for output in &settings.outputs {
+            write_line(output, &line);
+        }
     }
 
     fn passes(&self, settings: &Settings, level: Level, message: &str) -> bool {
@@ -133,34 +204,27 @@ impl Logs {
 struct LogLayer(Logs);
 
 /// Levels of the libraries we use are one step stricter than ours: their info lines are noise to our users.
-fn wanted(settings: &Settings, level: &Level, target: &str) -> bool {
+fn wanted(lowest: Level, level: &Level, target: &str) -> bool {
     const OURS: [&str; 7] = ["collector", "config", "exporter", "extension", "processor", "proto", "receiver"];
     let root = target.split("::").next().unwrap_or(target);
-    if OURS.contains(&root) { *level <= settings.level } else { *level <= settings.level && *level <= Level::WARN }
+    if OURS.contains(&root) { *level <= lowest } else { *level <= lowest && *level <= Level::WARN }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLayer {
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        let settings = self.0.0.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        wanted(&settings, metadata.level(), metadata.target())
+        self.0.takes(metadata.level(), metadata.target())
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let settings = self.0.0.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let level = *event.metadata().level();
-        if !self.0.passes(&settings, level, &fields.message) {
-            return;
-        }
-        let caller = match (event.metadata().file(), event.metadata().line()) {
+        let metadata = event.metadata();
+        let caller = match (metadata.file(), metadata.line()) {
             (Some(file), Some(line)) => format!("{}:{line}", short(file)),
-            _ => event.metadata().target().to_owned(),
+            _ => metadata.target().to_owned(),
         };
-        let line = render(&settings, SystemTime::now(), level, &caller, fields);
-        for output in &settings.outputs {
-            write_line(output, &line);
-        }
+        let target = metadata.target();
+        self.0.take(Record { at: SystemTime::now(), level: *metadata.level(), target, caller, fields });
     }
 }
 
@@ -344,10 +408,56 @@ mod tests {
 
     #[test]
     fn repeated_messages_are_thinned_after_the_first_ten() {
-        let logs = Logs(Arc::new(Inner { settings: RwLock::default(), seen: Mutex::default() }));
+        let logs = Logs::new();
         let settings = Settings::default();
         let passed = (0..310).filter(|_| logs.passes(&settings, Level::WARN, "same")).count();
         assert_eq!(passed, 13);
         assert!(logs.passes(&settings, Level::WARN, "other"));
+    }
+
+    /// What `act` logs before and after the settings, as it stands in a file of this name.
+    fn written(name: &str, settings: Option<Settings>, act: impl Fn()) -> String {
+        let path = std::env::temp_dir().join(format!("logs-{name}-{}", std::process::id()));
+        let logs = Logs::new();
+        let output = Output::File(Arc::new(Mutex::new(std::fs::File::create(&path).unwrap())));
+        tracing::subscriber::with_default(Registry::default().with(LogLayer(logs.clone())), || {
+            act();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "", "nothing is written before the settings");
+            match settings {
+                Some(settings) => logs.apply(Settings { outputs: vec![output], ..settings }),
+                None => {
+                    logs.0.settings.write().unwrap().outputs = vec![output];
+                    logs.release();
+                }
+            }
+            act();
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_first_records_wait_for_the_settings() {
+        let act = || {
+            tracing::debug!("one");
+            tracing::info!("two");
+            tracing::error!("three");
+        };
+        let json = Settings { encoding: Encoding::Json, level: Level::ERROR, ..Settings::default() };
+        let text = written("json", Some(json), act);
+        let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let messages: Vec<_> = records.iter().map(|record| record["msg"].as_str().unwrap()).collect();
+        assert_eq!(messages, ["three", "three"]);
+        let text = written("debug", Some(Settings { level: Level::DEBUG, ..Settings::default() }), act);
+        assert_eq!(text.lines().count(), 6, "{text}");
+        assert!(text.lines().next().unwrap().contains("\tdebug\t"), "{text}");
+    }
+
+    #[test]
+    fn without_settings_the_first_records_come_out_in_the_default_form() {
+        let text = written("none", None, || tracing::info!(port = 1, "two"));
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.lines().all(|line| line.ends_with("two\t{\"port\":1}")), "{text}");
     }
 }

@@ -53,7 +53,7 @@ pub enum Level {
     /// The usual ones.
     #[default]
     Normal,
-    /// All.
+    /// As normal: there is no more to tell.
     Detailed,
 }
 
@@ -154,6 +154,10 @@ fn metrics(raw: RawMetrics, found: &mut Vec<Diagnostic>) -> MetricsTelemetry {
     if let Some(views) = raw.views.filter(|views| !views.elements().is_empty()) {
         let problem = Diagnostic::error("views are not supported").on(&views);
         found.push(problem.help("choose with level, or with metric_relabel_configs where the metrics are scraped"));
+    }
+    if *raw.level == Level::Detailed {
+        let problem = raw.level.warning("level: detailed shows no more than normal does");
+        found.push(problem.help("write normal"));
     }
     let mut metrics = MetricsTelemetry { level: *raw.level, ..MetricsTelemetry::default() };
     match (raw.readers, raw.address) {

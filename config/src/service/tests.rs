@@ -140,8 +140,9 @@ fn telemetry_is_read_with_its_defaults_and_old_forms() {
     let (config, found) = with(
         "    metrics: {level: detailed, address: ':9999'}\n    logs: {level: WARN, encoding: json, sampling: , initial_fields: {a: [1]}}\n    resource: {service.name: x, service.instance.id: , n: 1.10}\n",
     );
-    assert_eq!(found.len(), 2, "{found:#?}");
+    assert_eq!(found.len(), 3, "{found:#?}");
     assert!(found.iter().all(|text| text.starts_with("warning: ")), "{found:#?}");
+    assert!(found[0].contains("level: detailed shows no more than normal does"), "{found:#?}");
     let telemetry = config.service.telemetry;
     assert_eq!((telemetry.metrics.level, *telemetry.metrics.readers[0].port), (Level::Detailed, 9999));
     assert_eq!(

@@ -74,14 +74,6 @@ impl Endpoint {
             Address::Unix => None,
         }
     }
-
-    /// What a listener binds to: an empty host is every IPv6 and IPv4 address (`[::]`), as in Go.
-    pub fn to_bind(&self) -> String {
-        match &self.address {
-            Address::Tcp { host, port } if host.is_empty() => format!("[::]:{port}"),
-            _ => self.text.clone(),
-        }
-    }
 }
 
 impl fmt::Display for Endpoint {
@@ -123,7 +115,6 @@ mod tests {
             let endpoint = Endpoint::parse(text).unwrap();
             assert_eq!((endpoint.host(), endpoint.port()), (Some(host), Some(port)), "{text}");
         }
-        assert_eq!(Endpoint::parse(":4317").unwrap().to_bind(), "[::]:4317");
         assert_eq!(Endpoint::parse("/run/x.sock").unwrap().host(), None);
         for bad in ["", "localhost", "http://localhost:1", "::1:4317", "a:b", "a:70000", "a b:1", "[::1]"] {
             assert!(Endpoint::parse(bad).is_err(), "{bad}");

@@ -12,6 +12,7 @@ use super::layout::Layout;
 use super::placeholders::Template;
 use super::session::AwsSessionConfig;
 use super::units::Descriptors;
+use crate::Expectation;
 
 /// Feature gate: without a `dimension_rollup_option` there is no rollup.
 pub const NO_ROLLUP_GATE: &str = "awsemf.nodimrollupdefault";
@@ -51,7 +52,7 @@ pub struct AwsEmfConfig {
     /// Emit the first value of a cumulative series instead of dropping it.
     pub retain_initial_value_of_delta_metric: bool,
     /// Leave out what no declaration selects instead of logging it without publishing it.
-    pub drop_unmatched: bool,
+    pub drop_unmatched: Spanned<bool>,
     /// Whose events ours look like: `collector` or `cloudwatch_agent`.
     pub layout: Spanned<String>,
     /// Labels that every event gets that has none of the name.
@@ -103,7 +104,7 @@ impl Default for AwsEmfConfig {
             detailed_metrics: false,
             version: Spanned::built_in("1".to_owned()),
             retain_initial_value_of_delta_metric: false,
-            drop_unmatched: false,
+            drop_unmatched: Spanned::default(),
             layout: Spanned::built_in("collector".to_owned()),
             event_labels: BTreeMap::new(),
             metric_declaration_dedup: true,
@@ -197,12 +198,23 @@ impl AwsEmfConfig {
             detailed_metrics: self.detailed_metrics,
             version,
             retain_initial: self.retain_initial_value_of_delta_metric,
-            drop_unmatched: self.drop_unmatched,
+            drop_unmatched: *self.drop_unmatched,
             layout,
             event_labels: self.event_labels.clone().into_iter().collect(),
             dedup: self.metric_declaration_dedup,
         });
         (settings, found)
+    }
+
+    /// Without declarations of its own, `drop_unmatched` goes by those of the processor.
+    pub(crate) fn expects(&self) -> Option<Expectation> {
+        let otherwise = || {
+            let text = "drop_unmatched has no effect: there are no declarations that something could fail to match";
+            let help = "add metric_declarations, or the processor metric_declaration to a pipeline of this exporter";
+            self.drop_unmatched.warning(text).help(help)
+        };
+        let depends = *self.drop_unmatched && self.metric_declarations.is_empty();
+        depends.then(|| Expectation { processor: "metric_declaration", otherwise: otherwise() })
     }
 
     /// `output_destination`; case does not matter.

@@ -11,7 +11,7 @@ use super::config::{AwsEmfConfig, Output, TranslationSettings};
 use super::translator::Translator;
 use crate::cloudwatch::{Batcher, CloudWatchSettings, Request, Target};
 use crate::sender::{Sender, SenderSettings};
-use crate::{Encoded, Encoder, Exporter, ExporterFactory, ExporterNode, Outcome};
+use crate::{Encoded, Encoder, Expectation, Exporter, ExporterFactory, ExporterNode, Outcome};
 
 /// The `awsemf` exporter.
 pub static FACTORY: ExporterFactory = ExporterFactory { kind: "awsemf", build };
@@ -33,7 +33,8 @@ fn build(node: &Node, context: &BuildContext) -> Built<Box<dyn ExporterNode>> {
         "Dimension sets that were left out because CloudWatch takes at most 30 names.",
         &[("exporter", &context.id)],
     );
-    let exporter = AwsEmf { target, settings: Arc::new(settings), id: context.id.clone(), too_long_sets };
+    let (settings, expects) = (Arc::new(settings), config.expects());
+    let exporter = AwsEmf { target, settings, id: context.id.clone(), too_long_sets, expects };
     (Some(Box::new(Sender::new(exporter, sender, context))), found)
 }
 
@@ -76,10 +77,15 @@ struct AwsEmf {
     settings: Arc<TranslationSettings>,
     id: String,
     too_long_sets: Counter,
+    expects: Option<Expectation>,
 }
 
 impl Exporter for AwsEmf {
     type Encoder = AwsEmfEncoder;
+
+    fn expects(&self) -> Option<Expectation> {
+        self.expects.clone()
+    }
 
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {
         self.target.start()

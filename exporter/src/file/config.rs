@@ -22,7 +22,7 @@ pub struct FileConfig {
     pub encoding: Spanned<Option<String>>,
     /// Empty or `zstd`: each message is compressed and its length put in front.
     pub compression: Spanned<String>,
-    /// How often written data is handed to the file; only without `rotation`.
+    /// Without effect: every batch is handed to the file at once.
     pub flush_interval: Spanned<GoDuration>,
     /// Refused unless switched off: a file per value of a resource attribute.
     pub group_by: Spanned<Optional<GroupByConfig>>,
@@ -76,8 +76,6 @@ pub struct FileSettings {
     pub rotation: Option<Rotation>,
     /// Bytes of a batch.
     pub format: Format,
-    /// How often the buffer is written out.
-    pub flush_interval: Duration,
     /// Mode of folders to create; `None`: create none.
     pub create_mode: Option<u32>,
 }
@@ -128,13 +126,15 @@ impl FileConfig {
         self.check_refused(found);
         if self.flush_interval.is_negative() || self.flush_interval.is_zero() {
             found.push(self.flush_interval.error("flush_interval must be larger than zero"));
+        } else if !self.flush_interval.span.is_built_in() {
+            let text = "flush_interval has no effect: a batch is in the file before it is acknowledged";
+            found.push(self.flush_interval.warning(text).help("remove the key"));
         }
         FileSettings {
             path: PathBuf::from(self.path.as_str()),
             append: *self.append,
             rotation: self.rotation.as_ref().map(|rotation| rotation.check(found)),
             format: self.format(found),
-            flush_interval: self.flush_interval.to_std().max(Duration::from_millis(1)),
             create_mode: self.create_mode(found),
         }
     }

@@ -1,5 +1,6 @@
 //! The `file` exporter: batches as OTLP/JSON lines or OTLP messages in a file. No queue and no retries, as in the
-//! Collector: who hands over a batch learns whether it was written.
+//! Collector: who hands over a batch learns whether it was written. Nothing is buffered, so that what is acknowledged
+//! and counted as sent has been given to the operating system.
 
 mod config;
 mod writer;
@@ -9,7 +10,7 @@ use std::time::SystemTime;
 
 use ::config::{Built, Node, decode, has_errors};
 use bytes::Bytes;
-use proto::{Batch, BoxFuture, BuildContext, Stop, otlp};
+use proto::{Batch, BoxFuture, BuildContext, otlp};
 
 use crate::sender::{Sender, SenderSettings};
 use crate::{Encoded, Encoder, Exporter, ExporterFactory, ExporterNode, Outcome, OutgoingRequest};
@@ -35,7 +36,7 @@ fn build(node: &Node, context: &BuildContext) -> Built<Box<dyn ExporterNode>> {
     sending.queue.enabled = false;
     sending.queue.num_consumers = 1;
     sending.retry.enabled = false;
-    let exporter = FileExporter { settings, writer: Arc::default(), stop: Stop::new() };
+    let exporter = FileExporter { settings, writer: Arc::default() };
     (Some(Box::new(Sender::new(exporter, sending, context))), found)
 }
 
@@ -43,7 +44,6 @@ fn build(node: &Node, context: &BuildContext) -> Built<Box<dyn ExporterNode>> {
 struct FileExporter {
     settings: FileSettings,
     writer: Arc<Mutex<Option<Writer>>>,
-    stop: Stop,
 }
 
 struct FileEncoder(Format);
@@ -111,9 +111,6 @@ impl Exporter for FileExporter {
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async {
             *self.writer.lock().expect("no panic while locked") = Some(Writer::open(&self.settings)?);
-            if self.settings.rotation.is_none() {
-                tokio::spawn(flush_again_and_again(self.settings.clone(), self.writer.clone(), self.stop.clone()));
-            }
             Ok(())
         })
     }
@@ -125,7 +122,7 @@ impl Exporter for FileExporter {
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Outcome> {
         let (writer, bytes) = (self.writer.clone(), message.bytes.clone());
         Box::pin(async move {
-            let written = on_file(writer, move |writer| writer.write(&bytes, SystemTime::now())).await;
+            let written = write(writer, bytes).await;
             match written {
                 Ok(()) => Outcome::Delivered { rejected: Vec::new() },
                 Err(error) => {
@@ -136,40 +133,17 @@ impl Exporter for FileExporter {
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            self.stop.cancel();
-            let flushed = on_file(self.writer.clone(), Writer::flush).await;
-            if let Err(error) = flushed {
-                tracing::error!(path = ?self.settings.path, %error, "cannot write what was left");
-            }
-            *self.writer.lock().expect("no panic while locked") = None;
-        })
+        Box::pin(async { *self.writer.lock().expect("no panic while locked") = None })
     }
 }
 
-async fn flush_again_and_again(settings: FileSettings, writer: Arc<Mutex<Option<Writer>>>, stop: Stop) {
-    let mut ticks = tokio::time::interval(settings.flush_interval);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        if let Err(error) = on_file(writer.clone(), Writer::flush).await {
-            tracing::error!(path = ?settings.path, %error, "cannot write buffered metrics, trying again");
-        }
-    }
-}
-
-/// Does something with the file on the blocking pool.
-async fn on_file(
-    writer: Arc<Mutex<Option<Writer>>>,
-    act: impl FnOnce(&mut Writer) -> std::io::Result<()> + Send + 'static,
-) -> Result<(), String> {
-    let done = tokio::task::spawn_blocking(move || match &mut *writer.lock().expect("no panic while locked") {
-        Some(writer) => act(writer).map_err(|e| e.to_string()),
-        None => Ok(()),
+/// Writes on the blocking pool.
+async fn write(writer: Arc<Mutex<Option<Writer>>>, message: Bytes) -> Result<(), String> {
+    let written = tokio::task::spawn_blocking(move || match &mut *writer.lock().expect("no panic while locked") {
+        Some(writer) => writer.write(&message, SystemTime::now()).map_err(|e| e.to_string()),
+        None => Err("the file is closed".to_owned()),
     });
-    done.await.map_err(|e| e.to_string())?
+    written.await.map_err(|e| e.to_string())?
 }
 
 #[cfg(test)]
@@ -230,6 +204,44 @@ mod tests {
         assert_eq!(messages(&written("format: proto", 2).await), [expected.clone(), expected.clone()]);
         let compressed = messages(&written("format: proto\ncompression: zstd", 1).await);
         assert_eq!(zstd::bulk::decompress(&compressed[0], 1 << 20).unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_in_the_file_when_it_is_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let exporter = build_text(&format!("path: {}", path.display())).0.unwrap();
+        exporter.start().await.unwrap();
+        exporter.export(batch()).await.unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("}\n"));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_to_the_caller_and_counted_as_dropped() {
+        let context = BuildContext::for_test("file");
+        let (node, _) = ::config::parse_yaml("test.yaml", "path: /dev/full");
+        let exporter = build(&node.unwrap(), &context).0.unwrap();
+        exporter.start().await.unwrap();
+        let refusal = exporter.export(batch()).await.unwrap_err();
+        assert!(refusal.to_string().contains("cannot write \"/dev/full\""), "{refusal}");
+        let value = |name: &str| {
+            let families = context.telemetry.families();
+            let members = families.iter().filter(|family| family.name == name).flat_map(|family| &family.members);
+            let counts = members.map(|(_, instrument)| match instrument {
+                proto::telemetry::Instrument::Counter(counter) => counter.get(),
+                other => panic!("{name} is {other:?}"),
+            });
+            counts.sum::<u64>()
+        };
+        let books = ["received", "dropped"].map(|what| value(&format!("otelcol_ecs_{what}_metric_points")));
+        assert_eq!((books, value("otelcol_exporter_sent_metric_points")), ([1, 1], 0));
+    }
+
+    #[test]
+    fn a_flush_interval_is_accepted_with_a_warning() {
+        let (exporter, problems) = build_text("path: out\nflush_interval: 5s");
+        assert!(exporter.is_some());
+        assert!(problems.contains("flush_interval has no effect"), "{problems}");
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! The open file: buffering, flushing, and rotation as Go's lumberjack does it. Knows nothing of what is written.
+//! The open file: whole messages, and rotation as Go's lumberjack does it. Knows nothing of what is written.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,7 +15,7 @@ use super::config::{FileSettings, Rotation};
 pub(super) struct Writer {
     path: PathBuf,
     rotation: Option<Rotation>,
-    file: BufWriter<File>,
+    file: File,
     written_bytes: u64,
 }
 
@@ -37,32 +37,31 @@ impl Writer {
         Ok(Writer { path, rotation: settings.rotation, file, written_bytes })
     }
 
-    /// Appends a whole message. With rotation it goes into one file and is written out at once.
+    /// Appends a whole message, with rotation to one file. When this returns the operating system has it, or nothing of
+    /// it is in the file.
     pub(super) fn write(&mut self, message: &[u8], now: SystemTime) -> io::Result<()> {
-        let Some(rotation) = self.rotation else { return self.file.write_all(message) };
         let size = message.len() as u64;
-        if size > rotation.max_bytes {
-            let text = format!("message of {size} bytes exceeds the maximum file size {}", rotation.max_bytes);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        if let Some(rotation) = self.rotation {
+            if size > rotation.max_bytes {
+                let text = format!("message of {size} bytes exceeds the maximum file size {}", rotation.max_bytes);
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            if self.written_bytes + size > rotation.max_bytes {
+                self.rotate(now)?;
+                // What cannot be removed now is removed next time.
+                drop(remove_old(&self.path, rotation, now));
+            }
         }
-        if self.written_bytes + size > rotation.max_bytes {
-            self.rotate(now)?;
-            // What cannot be removed now is removed next time.
-            drop(remove_old(&self.path, rotation, now));
+        if let Err(error) = self.file.write_all(message) {
+            // The next message must not be glued to half of this one. A device or a pipe cannot be cut.
+            drop(cut(&mut self.file, self.written_bytes, size));
+            return Err(error);
         }
-        self.file.write_all(message)?;
-        self.file.flush()?;
         self.written_bytes += size;
         Ok(())
     }
 
-    /// Hands buffered data to the file.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-
     fn rotate(&mut self, now: SystemTime) -> io::Result<()> {
-        self.file.flush()?;
         let mut at = now;
         let mut backup = backup_path(&self.path, at);
         while backup.exists() {
@@ -75,7 +74,7 @@ impl Writer {
     }
 }
 
-fn open(path: &Path, keep: bool) -> io::Result<(BufWriter<File>, u64)> {
+fn open(path: &Path, keep: bool) -> io::Result<(File, u64)> {
     let mut options = OpenOptions::new();
     options.create(true).mode(0o644);
     match keep {
@@ -84,7 +83,17 @@ fn open(path: &Path, keep: bool) -> io::Result<(BufWriter<File>, u64)> {
     };
     let file = options.open(path)?;
     let size = file.metadata()?.len();
-    Ok((BufWriter::with_capacity(64 << 10, file), size))
+    Ok((file, size))
+}
+
+/// Takes off what is beyond `length`, unless it is more than a message of ours: then somebody else writes here too.
+fn cut(file: &mut File, length: u64, message: u64) -> io::Result<()> {
+    let beyond = file.metadata()?.len().checked_sub(length);
+    if beyond.is_some_and(|beyond| beyond <= message) {
+        file.set_len(length)?;
+        file.seek(SeekFrom::Start(length))?;
+    }
+    Ok(())
 }
 
 /// `metrics-2026-01-02T15-04-05.000.json`
@@ -148,7 +157,6 @@ mod tests {
             append: false,
             rotation,
             format: super::super::config::Format { proto: false, zstd: false },
-            flush_interval: Duration::from_secs(1),
             create_mode: None,
         }
     }
@@ -198,8 +206,26 @@ mod tests {
             let settings = FileSettings { append, ..settings(path.clone(), None) };
             let mut writer = Writer::open(&settings).unwrap();
             writer.write(b"a", UNIX_EPOCH).unwrap();
-            writer.flush().unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn half_a_message_is_cut_off_and_the_next_one_follows_the_last_whole_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m");
+        for append in [false, true] {
+            let mut writer = Writer::open(&FileSettings { append, ..settings(path.clone(), None) }).unwrap();
+            let before = fs::metadata(&path).unwrap().len();
+            writer.write(b"whole\n", UNIX_EPOCH).unwrap();
+            let before_half = writer.written_bytes;
+            writer.file.write_all(b"ha").unwrap();
+            cut(&mut writer.file, writer.written_bytes, 1).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().len(), before_half + 2, "more than a message is not ours");
+            cut(&mut writer.file, writer.written_bytes, 5).unwrap();
+            writer.write(b"next\n", UNIX_EPOCH).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            assert_eq!(&text[before as usize..], "whole\nnext\n", "append: {append}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use proto::{BuildContext, Counter, Gauge, Telemetry};
+use proto::{BuildContext, Counter, Share, Telemetry};
 
 use super::space::Space;
 
@@ -41,32 +41,28 @@ struct Inner {
     counts: Counts,
     published: Counts,
     instruments: Instruments,
+    closed: bool,
 }
 
+/// A reload builds the new exporter while the old one still runs: both publish what they add to the same instruments.
 struct Instruments {
     telemetry: Telemetry,
     exporter: String,
     space: Space,
     received: Counter,
     sent: Counter,
-    queued: Gauge,
+    queued: Share,
     dropped: BTreeMap<Cow<'static, str>, Counter>,
     send_failed: Counter,
     enqueue_failed: Counter,
-    queue_size: Gauge,
+    queue_size: Share,
 }
 
 impl Ledger {
     pub(crate) fn new(context: &BuildContext, space: Space) -> Ledger {
         let t = &context.telemetry;
         let labels = [("exporter", context.id.as_str())];
-        let queue_labels = [("exporter", context.id.as_str()), ("data_type", "metrics")];
-        let capacity = t.gauge(
-            "otelcol_exporter_queue_capacity",
-            "Fixed capacity of the sending queue, in units of its sizer.",
-            &queue_labels,
-        );
-        capacity.set(i64::try_from(space.capacity()).unwrap_or(i64::MAX));
+        let queue_labels = queue_labels(&context.id);
         let instruments = Instruments {
             received: t.counter(
                 "otelcol_ecs_received_metric_points",
@@ -78,7 +74,11 @@ impl Ledger {
                 "Number of metric points successfully sent to destination.",
                 &labels,
             ),
-            queued: t.gauge("otelcol_ecs_queued_metric_points", "Points that wait or are being sent.", &labels),
+            queued: Share::of(t.gauge(
+                "otelcol_ecs_queued_metric_points",
+                "Points that wait or are being sent.",
+                &labels,
+            )),
             send_failed: t.counter(
                 "otelcol_exporter_send_failed_metric_points",
                 "Number of metric points in failed attempts to send to destination.",
@@ -89,11 +89,11 @@ impl Ledger {
                 "Number of metric points that were refused by the sending queue.",
                 &labels,
             ),
-            queue_size: t.gauge(
+            queue_size: Share::of(t.gauge(
                 "otelcol_exporter_queue_size",
                 "Current size of the sending queue, in units of its sizer.",
                 &queue_labels,
-            ),
+            )),
             dropped: BTreeMap::new(),
             telemetry: t.clone(),
             exporter: context.id.clone(),
@@ -103,16 +103,32 @@ impl Ledger {
             counts: Counts::default(),
             published: Counts::default(),
             instruments,
+            closed: false,
         })));
-        let weak = Arc::downgrade(&ledger.0);
-        t.on_read(move || match weak.upgrade() {
-            Some(inner) => {
-                Ledger(inner).publish();
-                true
-            }
-            None => false,
-        });
+        let read = ledger.clone();
+        t.on_read(move || read.publish());
         ledger
+    }
+
+    /// The exporter runs from now on: its queue is the one that the page tells of.
+    pub(crate) fn open(&self) {
+        let inner = self.lock();
+        let Instruments { telemetry, exporter, space, .. } = &inner.instruments;
+        let capacity = telemetry.gauge(
+            "otelcol_exporter_queue_capacity",
+            "Fixed capacity of the sending queue, in units of its sizer.",
+            &queue_labels(exporter),
+        );
+        capacity.set(signed(space.capacity()));
+    }
+
+    /// The exporter is gone: what it still had is lost, and the next reading is the last one.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        let left = std::mem::take(&mut inner.counts.queued);
+        inner.counts.send_failed += left;
+        inner.counts.drop_all(&[("shutdown".into(), left)]);
+        inner.closed = true;
     }
 
     /// Points came in: these are queued now, those were left out.
@@ -162,12 +178,14 @@ impl Ledger {
         self.lock().counts.clone()
     }
 
-    /// Brings the instruments up to date; called whenever they are read, and at the end.
-    pub(crate) fn publish(&self) {
+    /// Brings the instruments up to date; called whenever they are read, and only then, so that no reading falls into
+    /// the middle. Says whether more can come.
+    fn publish(&self) -> bool {
         let mut guard = self.lock();
-        let Inner { counts, published, instruments } = &mut *guard;
+        let Inner { counts, published, instruments, closed } = &mut *guard;
         instruments.publish(counts, published);
         published.clone_from(counts);
+        !*closed
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -185,7 +203,6 @@ impl Counts {
 
 impl Instruments {
     fn publish(&mut self, now: &Counts, before: &Counts) {
-        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.received.add(now.received - before.received);
         self.sent.add(now.sent - before.sent);
         self.send_failed.add(now.send_failed - before.send_failed);
@@ -203,4 +220,12 @@ impl Instruments {
             counter.add(n - before.dropped.get(reason).copied().unwrap_or(0));
         }
     }
+}
+
+fn queue_labels(exporter: &str) -> [(&'static str, &str); 2] {
+    [("exporter", exporter), ("data_type", "metrics")]
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }

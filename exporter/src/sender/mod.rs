@@ -38,7 +38,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::{Encoded, Encoder, Exporter, ExporterNode, OutgoingRequest};
+use crate::{Encoded, Encoder, Expectation, Exporter, ExporterNode, OutgoingRequest};
 use books::Books;
 pub use config::{SenderConfig, SenderSettings, Sizer};
 pub use ledger::Counts;
@@ -105,9 +105,14 @@ impl<E: Exporter> Sender<E> {
 }
 
 impl<E: Exporter> ExporterNode for Sender<E> {
+    fn expects(&self) -> Option<Expectation> {
+        self.inner.exporter.expects()
+    }
+
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async {
             self.inner.exporter.start().await?;
+            self.inner.books.ledger.open();
             let mut workers = self.workers.lock().expect("no panic while locked");
             for _ in 0..self.inner.settings.queue.num_consumers {
                 workers.push(tokio::spawn(worker::work(self.inner.clone())));
@@ -150,7 +155,6 @@ impl<E: Exporter> ExporterNode for Sender<E> {
             }
             inner.abandon_all();
             inner.exporter.shutdown().await;
-            inner.books.ledger.publish();
             let counts = inner.books.ledger.counts();
             if let Some(lost) = counts.dropped.get("shutdown") {
                 tracing::error!(
@@ -275,5 +279,11 @@ impl<E: Exporter> Inner<E> {
         for item in self.queue.drain() {
             self.abandon(item);
         }
+    }
+}
+
+impl<E: Exporter> Drop for Inner<E> {
+    fn drop(&mut self) {
+        self.books.ledger.close();
     }
 }

@@ -163,6 +163,30 @@ impl Run {
     fn dropped(&self, reason: &str) -> u64 {
         self.sender.counts().dropped.get(reason).copied().unwrap_or(0)
     }
+
+    fn value(&self, name: &str) -> i64 {
+        value(&self.context, name)
+    }
+
+    fn balance(&self) {
+        let sum = self.value("otelcol_exporter_sent_metric_points")
+            + self.value("otelcol_ecs_dropped_metric_points")
+            + self.value("otelcol_ecs_queued_metric_points");
+        assert_eq!(self.value("otelcol_ecs_received_metric_points"), sum);
+    }
+}
+
+/// A reading of one of the own metrics, all labels together.
+fn value(context: &BuildContext, name: &str) -> i64 {
+    let families = context.telemetry.families();
+    let members = families.iter().filter(|f| f.name == name).flat_map(|f| f.members.clone());
+    members
+        .map(|(_, i)| match i {
+            proto::telemetry::Instrument::Counter(c) => c.get() as i64,
+            proto::telemetry::Instrument::Gauge(g) => g.get(),
+            proto::telemetry::Instrument::Histogram(_) => 0,
+        })
+        .sum()
 }
 
 #[tokio::test(start_paused = true)]
@@ -454,23 +478,48 @@ async fn every_reading_of_the_own_metrics_adds_up() {
     let run = start(script([permanent()]), |s| s.queue.num_consumers = 1).await;
     for n in [13, 5, 7, 2] {
         run.sender.export(batch(n)).await.unwrap();
-        let value = |name: &str| -> i64 {
-            let families = run.context.telemetry.families();
-            let members = families.iter().filter(|f| f.name == name).flat_map(|f| f.members.clone());
-            members
-                .map(|(_, i)| match i {
-                    proto::telemetry::Instrument::Counter(c) => c.get() as i64,
-                    proto::telemetry::Instrument::Gauge(g) => g.get(),
-                    proto::telemetry::Instrument::Histogram(_) => 0,
-                })
-                .sum()
-        };
-        let sum = value("otelcol_exporter_sent_metric_points")
-            + value("otelcol_ecs_dropped_metric_points")
-            + value("otelcol_ecs_queued_metric_points");
-        assert_eq!(value("otelcol_ecs_received_metric_points"), sum);
-        assert_eq!(value("otelcol_exporter_queue_capacity"), 1000);
+        run.balance();
+        assert_eq!(run.value("otelcol_exporter_queue_capacity"), 1000);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(run.settled().await.received, 27);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_beside_another_of_its_id_keeps_both_in_the_books() {
+    let run = start(script(std::iter::repeat_n(Step::Hang, 100)), |_| {}).await;
+    run.sender.export(batch(5)).await.unwrap();
+    let another = |size| {
+        let mut settings = SenderSettings::default();
+        settings.queue.queue_size = size;
+        Sender::new(Arc::new(Scripted::default()), settings, &run.context)
+    };
+    let queue = || {
+        run.balance();
+        let queued = run.value("otelcol_ecs_queued_metric_points");
+        (queued, run.value("otelcol_exporter_queue_size"), run.value("otelcol_exporter_queue_capacity"))
+    };
+    // A configuration that is built and then rejected.
+    let rejected = another(7);
+    assert_eq!(queue(), (5, 1, 1000));
+    drop(rejected);
+    assert_eq!(queue(), (5, 1, 1000));
+    // One that takes over.
+    let next = another(8);
+    run.sender.shutdown(Duration::from_secs(1)).await;
+    next.start().await.unwrap();
+    assert_eq!(queue(), (0, 0, 8));
+    assert_eq!(run.value("otelcol_ecs_dropped_metric_points"), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sender_had_when_it_was_dropped_is_lost_and_not_queued() {
+    let run = start(Scripted::default(), |s| s.queue.num_consumers = 0).await;
+    run.sender.export(batch(5)).await.unwrap();
+    assert_eq!(run.value("otelcol_ecs_queued_metric_points"), 5);
+    let Run { sender, context, .. } = run;
+    drop(sender);
+    let queued = value(&context, "otelcol_ecs_queued_metric_points");
+    let size = value(&context, "otelcol_exporter_queue_size");
+    assert_eq!((queued, size, value(&context, "otelcol_ecs_dropped_metric_points")), (0, 0, 5));
 }

@@ -2,17 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use config::{Built, Diagnostic, Endpoint, Node, Spanned, decode};
+use axum::http::{HeaderName, HeaderValue};
+use config::{Built, Diagnostic, Endpoint, Node, Spanned, decode, has_errors};
 use serde::Deserialize;
+
+/// What the page is made from, checked.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// Host and port to listen on.
+    pub(super) endpoint: Endpoint,
+    /// `/`, or the only path that is answered.
+    pub(super) path: String,
+    /// Texts instead of the default JSON.
+    pub(super) texts: Option<ResponseBody>,
+    /// Headers of every answer.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+}
 
 /// The section as written.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Config {
-    pub(super) endpoint: Endpoint,
-    pub(super) path: Spanned<String>,
-    pub(super) response_body: Option<ResponseBody>,
-    pub(super) response_headers: BTreeMap<String, String>,
+struct Config {
+    endpoint: Spanned<Endpoint>,
+    path: Spanned<String>,
+    response_body: Option<ResponseBody>,
+    response_headers: BTreeMap<String, Spanned<String>>,
     check_collector_pipeline: Option<Node>,
     use_v2: Spanned<bool>,
     http: Option<Node>,
@@ -43,7 +57,7 @@ pub(super) struct ResponseBody {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            endpoint: Endpoint::parse("localhost:13133").expect("a constant, valid address"),
+            endpoint: Spanned::built_in(Endpoint::parse("localhost:13133").expect("a constant, valid address")),
             path: Spanned::built_in("/".to_owned()),
             response_body: None,
             response_headers: BTreeMap::new(),
@@ -69,19 +83,41 @@ impl Default for Config {
 }
 
 /// Decodes and checks the section.
-pub(super) fn read(node: &Node) -> Built<Config> {
+pub(super) fn read(node: &Node) -> Built<Settings> {
     let (config, mut found) = if node.is_null() { (Some(Config::default()), Vec::new()) } else { decode(node) };
-    if let Some(config) = &config {
-        config.check(&mut found);
-    }
-    (config, found)
+    let settings = config.map(|config| config.check(&mut found));
+    (settings.filter(|_| !has_errors(&found)), found)
 }
 
 impl Config {
-    fn check(&self, found: &mut Vec<Diagnostic>) {
+    fn check(self, found: &mut Vec<Diagnostic>) -> Settings {
+        self.check_refused(found);
+        if self.endpoint.port().is_none() {
+            let problem =
+                self.endpoint.error(format!("{} is a path, and health_check listens on TCP only", *self.endpoint));
+            found.push(problem.help("write host:port, for example localhost:13133"));
+        }
         if !self.path.starts_with('/') {
             found.push(self.path.error("path must start with /"));
         }
+        let headers = self.response_headers.iter().filter_map(|(name, value)| {
+            let problem = match (HeaderName::try_from(name), HeaderValue::try_from(value.as_str())) {
+                (Ok(name), Ok(value)) => return Some((name, value)),
+                (Err(_), _) => format!("{name:?} is not a header name"),
+                (_, Err(_)) => format!("the value of header {name:?} has a control character"),
+            };
+            found.push(value.error(problem).help("correct it or remove it from response_headers"));
+            None
+        });
+        Settings {
+            headers: headers.collect(),
+            endpoint: self.endpoint.value,
+            path: self.path.value,
+            texts: self.response_body,
+        }
+    }
+
+    fn check_refused(&self, found: &mut Vec<Diagnostic>) {
         if let Some(node) = &self.check_collector_pipeline {
             found.push(
                 Diagnostic::warning("check_collector_pipeline has no effect, as in the Collector")

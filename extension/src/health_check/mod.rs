@@ -9,10 +9,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use ::config::{Built, GoDuration, Node};
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use axum::routing::any;
+use axum::http::{HeaderValue, Response, StatusCode, Uri, header};
+use proto::listen::{Family, listen};
 use proto::{BoxFuture, BuildContext, Stop, Task};
-use tokio::net::TcpListener;
 
 use crate::{Extension, ExtensionFactory, Readiness};
 
@@ -20,26 +19,23 @@ use crate::{Extension, ExtensionFactory, Readiness};
 pub static FACTORY: ExtensionFactory = ExtensionFactory { kind: "health_check", build };
 
 fn build(node: &Node, _: &BuildContext) -> Built<Box<dyn Extension>> {
-    let (config, found) = config::read(node);
-    (config.map(|config| Box::new(HealthCheck(config)) as Box<dyn Extension>), found)
+    let (settings, found) = config::read(node);
+    (settings.map(|settings| Box::new(HealthCheck(settings)) as Box<dyn Extension>), found)
 }
 
-struct HealthCheck(config::Config);
+struct HealthCheck(config::Settings);
 
 impl Extension for HealthCheck {
     fn start(self: Box<Self>, ready: Readiness, stop: Stop) -> BoxFuture<'static, Result<Task, String>> {
         Box::pin(async move {
-            let address = self.0.endpoint.to_bind();
-            let listener = TcpListener::bind(&address).await.map_err(|e| format!("listen tcp {address}: {e}"))?;
-            let page = Arc::new(Page::new(self.0, ready)?);
-            let path = page.path.clone();
+            let endpoint = &self.0.endpoint;
+            let (host, port) = (endpoint.host().unwrap_or_default(), endpoint.port().unwrap_or_default());
+            let bound = listen(host, port, Family::Any).await;
+            let listener = bound.map_err(|e| format!("listen tcp {endpoint}: {e}"))?;
+            let page = Arc::new(Page::new(self.0, ready));
             let note = page.clone();
-            let answer = move || async move { page.answer() };
-            // The path "/" answers everywhere, any other one exactly.
-            let app = match path.as_str() {
-                "/" => Router::new().fallback(answer),
-                exact => Router::new().route(exact, any(answer)),
-            };
+            // Not a route of the router, whose paths are patterns.
+            let app = Router::new().fallback(move |uri: Uri| async move { page.answer(uri.path()) });
             Ok(Box::pin(async move {
                 let end = stop.clone();
                 let served = axum::serve(listener, app).with_graceful_shutdown(async move { end.cancelled().await });
@@ -51,27 +47,14 @@ impl Extension for HealthCheck {
 }
 
 struct Page {
-    path: String,
-    texts: Option<config::ResponseBody>,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    settings: config::Settings,
     ready: Readiness,
     up: std::sync::OnceLock<(SystemTime, Instant)>,
 }
 
 impl Page {
-    fn new(config: config::Config, ready: Readiness) -> Result<Page, String> {
-        let headers = config.response_headers.iter().map(|(name, value)| {
-            let name = HeaderName::try_from(name).map_err(|e| format!("response_headers: {name:?}: {e}"))?;
-            let value = HeaderValue::try_from(value).map_err(|e| format!("response_headers: {name}: {e}"))?;
-            Ok::<_, String>((name, value))
-        });
-        Ok(Page {
-            path: config.path.value.clone(),
-            texts: config.response_body.clone(),
-            headers: headers.collect::<Result<_, _>>()?,
-            ready,
-            up: std::sync::OnceLock::new(),
-        })
+    fn new(settings: config::Settings, ready: Readiness) -> Page {
+        Page { settings, ready, up: std::sync::OnceLock::new() }
     }
 
     /// Remembers when the service became ready.
@@ -82,9 +65,15 @@ impl Page {
         }
     }
 
-    fn answer(&self) -> Response<Body> {
+    /// The path `/` answers everywhere, any other one exactly.
+    fn answer(&self, path: &str) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        if self.settings.path != "/" && self.settings.path != path {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            return response;
+        }
         let ready = *self.ready.borrow();
-        let (status, kind, text) = match (&self.texts, ready) {
+        let (status, kind, text) = match (&self.settings.texts, ready) {
             (Some(texts), true) => (StatusCode::OK, "text/plain", texts.healthy.clone()),
             (Some(texts), false) => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", texts.unhealthy.clone()),
             (None, true) => {
@@ -98,10 +87,10 @@ impl Page {
                 (StatusCode::SERVICE_UNAVAILABLE, "application/json", text.to_owned())
             }
         };
-        let mut response = Response::new(Body::from(text));
+        *response.body_mut() = Body::from(text);
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        response.headers_mut().extend(self.headers.iter().cloned());
+        response.headers_mut().extend(self.settings.headers.iter().cloned());
         response
     }
 }
@@ -120,6 +109,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
     use tokio::sync::watch;
 
     fn node(yaml: &str) -> Node {
@@ -181,6 +171,42 @@ mod tests {
         assert!(after.contains("content-type: text/plain") && after.contains("x-team: a"), "{after}");
         stop.cancel();
         task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_path_is_a_text_and_no_pattern() {
+        for path in ["/:health", "/{health}", "/*all", "/a//b"] {
+            let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+            let text = format!("endpoint: 127.0.0.1:{port}\npath: '{path}'");
+            let (extension, found) = build(&node(&text), &BuildContext::for_test("health_check"));
+            assert!(found.is_empty(), "{found:?}");
+            let (_ready, readiness) = watch::channel(true);
+            let stop = Stop::new();
+            let task = tokio::spawn(extension.unwrap().start(readiness, stop.clone()).await.unwrap());
+            assert!(get(port, path).await.starts_with("HTTP/1.1 200"), "{path}");
+            assert!(get(port, "/health").await.starts_with("HTTP/1.1 404"), "{path}");
+            stop.cancel();
+            task.await.unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_it_cannot_start_with_is_told_by_validation() {
+        let (extension, found) = build(
+            &node("endpoint: /run/x.sock\nresponse_headers: {'x y': a, ok: b, x-z: \"c\\u0001\"}"),
+            &BuildContext::for_test("health_check"),
+        );
+        assert!(extension.is_none());
+        let texts: Vec<_> = found.iter().map(|d| d.message.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "/run/x.sock is a path, and health_check listens on TCP only",
+                "\"x y\" is not a header name",
+                "the value of header \"x-z\" has a control character"
+            ]
+        );
+        assert!(found.iter().all(|d| d.span.is_some() && d.help.is_some()), "{found:?}");
     }
 
     #[test]

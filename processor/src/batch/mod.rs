@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ::config::{Built, Node};
-use proto::{Batch, BoxFuture, BuildContext, Consume, Counter, Gauge, Histogram, Next, Refusal, Stop, Task};
+use proto::{Batch, BoxFuture, BuildContext, Consume, Counter, Histogram, Next, Refusal, Share, Stop, Task};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -86,13 +86,14 @@ struct Held {
     closed: bool,
 }
 
+/// Pipelines may share the id, and with it the instruments.
 struct Counters {
     id: String,
     size: Histogram,
     size_trigger: Counter,
     timeout_trigger: Counter,
-    cardinality: Gauge,
-    held_points: Gauge,
+    cardinality: Share,
+    held_points: Share,
     lost: Counter,
 }
 
@@ -124,12 +125,16 @@ impl Shared {
                 "Number of times the batch was sent due to a timeout trigger",
                 &labels,
             ),
-            cardinality: t.gauge(
+            cardinality: Share::of(t.gauge(
                 "otelcol_processor_batch_metadata_cardinality",
                 "Number of distinct metadata value combinations being processed",
                 &labels,
-            ),
-            held_points: t.gauge("otelcol_ecs_batch_held_points", "Points that batch holds, sends included.", &labels),
+            )),
+            held_points: Share::of(t.gauge(
+                "otelcol_ecs_batch_held_points",
+                "Points that batch holds, sends included.",
+                &labels,
+            )),
             lost: t.counter(
                 "otelcol_ecs_dropped_metric_points",
                 "Metric points that a component left out, by reason.",

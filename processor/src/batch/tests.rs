@@ -25,7 +25,10 @@ struct World {
 }
 
 fn world(yaml: &str) -> World {
-    let context = BuildContext::for_test("batch");
+    world_beside(yaml, BuildContext::for_test("batch"))
+}
+
+fn world_beside(yaml: &str, context: BuildContext) -> World {
     let node = config::parse_yaml("test.yaml", yaml).0.unwrap();
     let (built, found) = (FACTORY.build)(&node, &context);
     assert!(found.is_empty(), "{found:?}");
@@ -81,6 +84,10 @@ impl World {
     fn lost(&self) -> u64 {
         let labels = [("processor", "batch"), ("reason", "refused_downstream")];
         self.context.telemetry.counter("otelcol_ecs_dropped_metric_points", "", &labels).get()
+    }
+
+    fn gauge(&self, name: &'static str) -> i64 {
+        self.context.telemetry.gauge(name, "", &[("processor", "batch")]).get()
     }
 
     async fn finish(self) -> (Vec<Vec<u64>>, u64) {
@@ -223,6 +230,19 @@ async fn batches_of_different_metadata_stay_apart_up_to_the_limit() {
     let mut got = w.got();
     got.sort();
     assert_eq!(got, [vec![0, 2], vec![1]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pipelines_that_share_the_id_add_to_the_same_gauges() {
+    let a = world("{timeout: 1h, metadata_keys: [X-Tenant]}");
+    let b = world_beside("{timeout: 1h, metadata_keys: [X-Tenant]}", a.context.clone());
+    a.entry.send(batch(0..5)).await.unwrap();
+    b.entry.send(batch(0..2)).await.unwrap();
+    let gauges =
+        |w: &World| (w.gauge("otelcol_ecs_batch_held_points"), w.gauge("otelcol_processor_batch_metadata_cardinality"));
+    assert_eq!(gauges(&a), (7, 2));
+    a.finish().await;
+    assert_eq!(gauges(&b), (2, 1));
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Opening the socket that a protocol listens on, and accepting from it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use config::Endpoint;
+use proto::listen::{Family, listen};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// An open listener.
 pub(super) enum Listener {
@@ -29,32 +29,14 @@ impl Listener {
     /// # Errors
     /// In Go's words: `listen tcp 127.0.0.1:4317: bind: address already in use`.
     pub(super) async fn bind(endpoint: &Endpoint, transport: &str) -> Result<Listener, String> {
-        if endpoint.port().is_none() {
-            return bind_unix(endpoint.as_str());
-        }
-        let failed = |e: io::Error| format!("listen {transport} {endpoint}: {}", reason(&e));
-        let mut addresses: Vec<SocketAddr> = lookup_host(endpoint.to_bind()).await.map_err(failed)?.collect();
-        addresses.retain(|a| match transport {
-            "tcp4" => a.is_ipv4(),
-            "tcp6" => a.is_ipv6(),
-            _ => true,
-        });
-        if transport == "tcp4" && endpoint.host() == Some("") {
-            addresses = vec![SocketAddr::from(([0, 0, 0, 0], endpoint.port().unwrap_or_default()))];
-        }
-        // A name with several addresses is listened to on its first IPv4 address, as in Go.
-        addresses.sort_by_key(SocketAddr::is_ipv6);
-        let Some(&address) = addresses.first() else {
-            return Err(format!("listen {transport} {endpoint}: no suitable address"));
+        let Some(port) = endpoint.port() else { return bind_unix(endpoint.as_str()) };
+        let family = match transport {
+            "tcp4" => Family::V4,
+            "tcp6" => Family::V6,
+            _ => Family::Any,
         };
-        match TcpListener::bind(address).await {
-            // A host without IPv6 has no `[::]`; everything that is left is `0.0.0.0`.
-            Err(e) if e.raw_os_error() == Some(AF_NOT_SUPPORTED) && endpoint.host() == Some("") => {
-                let any = SocketAddr::from(([0, 0, 0, 0], address.port()));
-                TcpListener::bind(any).await.map(Listener::Tcp).map_err(failed)
-            }
-            bound => bound.map(Listener::Tcp).map_err(failed),
-        }
+        let bound = listen(endpoint.host().unwrap_or_default(), port, family).await;
+        bound.map(Listener::Tcp).map_err(|e| format!("listen {transport} {endpoint}: {}", reason(&e)))
     }
 
     /// The address that was bound, for logs.
@@ -98,9 +80,6 @@ impl Drop for Listener {
     }
 }
 
-/// `EAFNOSUPPORT` of Linux.
-const AF_NOT_SUPPORTED: i32 = 97;
-
 fn bind_unix(path: &str) -> Result<Listener, String> {
     let bound = UnixListener::bind(path).or_else(|e| {
         // A socket file that nobody listens on is left over from a process that was killed.
@@ -117,7 +96,9 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "bind: address already in use".to_owned(),
         io::ErrorKind::PermissionDenied => "bind: permission denied".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "bind: cannot assign requested address".to_owned(),
+        io::ErrorKind::AddrNotAvailable if error.raw_os_error().is_some() => {
+            "bind: cannot assign requested address".to_owned()
+        }
         _ => error.to_string(),
     }
 }
