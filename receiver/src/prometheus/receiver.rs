@@ -17,7 +17,7 @@ use super::fetch::Fetcher;
 use super::job::{Job, WAITING_UPDATES};
 use super::schedule;
 use super::scrape::JobShared;
-use super::series::SampleRules;
+use super::series::{Capacity, SampleRules};
 use super::telemetry::ReceiverMetrics;
 use crate::{Receiver, ReceiverFactory};
 
@@ -136,6 +136,7 @@ impl PrometheusReceiver {
             type_by_original_name: self.settings.type_by_original_name,
             extra_scrape_metrics: job.extra_scrape_metrics,
             limits: job.limits,
+            capacity: Capacity::default(),
             validation: job.validation,
             metric_relabel: job.metric_relabel.clone(),
             external_labels: self.settings.external_labels.clone(),

@@ -3,6 +3,7 @@
 //! tables. Does no I/O and keeps no clock.
 
 mod assemble;
+mod capacity;
 mod columns;
 mod entries;
 mod error;
@@ -34,6 +35,7 @@ use super::families::{Families, Saying};
 use super::labels::ValidationScheme;
 use super::relabel::RelabelRule;
 use super::text::{Entry as Line, Format, Lexer, MetricType, Sample as PageSample};
+pub(crate) use capacity::Capacity;
 use columns::Columns;
 use entries::{Entries, ScrapeNumber};
 pub(crate) use error::ScrapeError;
@@ -42,10 +44,6 @@ use layout::Layouts;
 pub(crate) use report::Report;
 use tables::TableBuilder;
 
-/// Spellings of series kept for one target, whatever its pages say.
-const MAX_SERIES: usize = 2_000_000;
-/// Bytes of raw series text kept for one target.
-const MAX_RAW_BYTES: usize = 1 << 30;
 /// Samples further in the future than this are dropped.
 const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
 
@@ -66,6 +64,8 @@ pub(crate) struct SampleRules {
     pub(crate) extra_scrape_metrics: bool,
     /// Limits that fail a scrape.
     pub(crate) limits: Limits,
+    /// What is kept of a target at most.
+    pub(crate) capacity: Capacity,
     /// Which names are valid.
     pub(crate) validation: ValidationScheme,
     /// `metric_relabel_configs`
@@ -128,6 +128,10 @@ pub(crate) struct SeriesCache {
     scrape: ScrapeNumber,
     /// Last scrape after which series that it did not have were forgotten.
     flushed: ScrapeNumber,
+    /// Spellings of series that were cached after the last good page.
+    cached_when_good: usize,
+    /// Number of cached spellings up to which this page surely has not too many.
+    may_grow_to: usize,
     /// Marks what was touched; changes when a page is taken back.
     round: u32,
     time_ms: i64,
@@ -155,10 +159,10 @@ impl SeriesCache {
     /// An empty cache.
     pub(crate) fn new(rules: Arc<SampleRules>, target: Arc<TargetIdentity>) -> SeriesCache {
         SeriesCache {
+            families: Families::new(rules.capacity.families, rules.capacity.metadata_bytes),
             rules,
             target,
             entries: Entries::default(),
-            families: Families::default(),
             tables: TableBuilder::default(),
             numbers: Vec::new(),
             number_index: HashMap::new(),
@@ -170,6 +174,8 @@ impl SeriesCache {
             report_groups: Vec::new(),
             scrape: 1,
             flushed: 1,
+            cached_when_good: 0,
+            may_grow_to: 0,
             round: 0,
             time_ms: 0,
             max_time_ms: 0,
@@ -209,9 +215,8 @@ impl SeriesCache {
             self.families.catch_up();
         }
         self.mark_ended(result.is_err());
-        if result.is_ok() && page.is_some_and(|(body, _)| !body.is_empty()) {
-            self.flushed = self.scrape;
-            self.families.forget_old(self.scrape);
+        if page.is_some_and(|(body, _)| !body.is_empty()) {
+            self.forget_gone(&result);
         }
         result
     }
@@ -270,6 +275,7 @@ impl SeriesCache {
         self.current_type = MetricType::Unknown;
         self.cursor = 0;
         self.appended = 0;
+        self.may_grow_to = self.rules.capacity.series;
         self.limit_hit = false;
         self.tracked_before = std::mem::take(&mut self.tracked_now);
         self.seen_again = 0;
@@ -289,10 +295,10 @@ impl SeriesCache {
                 Line::Type { name, kind } => {
                     let has_numbers_in_labels = matches!(kind, MetricType::Histogram | MetricType::Summary);
                     self.current_type = if has_numbers_in_labels { kind } else { MetricType::Unknown };
-                    self.say(&name, Saying::Type(kind));
+                    self.say(&name, Saying::Type(kind))?;
                 }
-                Line::Help { name, text } => self.say(&name, Saying::Help(&text)),
-                Line::Unit { name, unit } => self.say(&name, Saying::Unit(&unit)),
+                Line::Help { name, text } => self.say(&name, Saying::Help(&text))?,
+                Line::Unit { name, unit } => self.say(&name, Saying::Unit(&unit))?,
             }
         }
         if self.limit_hit {
@@ -301,8 +307,8 @@ impl SeriesCache {
         Ok(())
     }
 
-    fn say(&mut self, name: &str, saying: Saying<'_>) {
-        self.families.say(name, saying, self.scrape, |name| self.columns.is_named(name));
+    fn say(&mut self, name: &str, saying: Saying<'_>) -> Result<(), ScrapeError> {
+        self.families.say(name, saying, self.scrape, |name| self.columns.is_named(name))
     }
 
     fn sample(&mut self, page: &PageSample<'_>) -> Result<(), ScrapeError> {
@@ -385,9 +391,7 @@ impl SeriesCache {
                 Ok(id)
             }
             None => {
-                if self.entries.len() >= MAX_SERIES || self.entries.raw_bytes() + page.series.len() > MAX_RAW_BYTES {
-                    return Err(ScrapeError::TooManySeries { limit: MAX_SERIES });
-                }
+                self.reserve(page.series)?;
                 let role = self.resolve(page.series, self.current_type)?;
                 Ok(self.entries.add(page.series, role, self.current_type, generation))
             }

@@ -13,10 +13,10 @@ const START_MS: i64 = 1_900_000_000_000;
 
 /// A cache and the time of its next scrape.
 pub(crate) struct Scrapes {
-    cache: SeriesCache,
+    pub(crate) cache: SeriesCache,
     /// Time of the last scrape.
     pub(crate) time_ms: i64,
-    up: bool,
+    pub(crate) up: bool,
     /// Why the last page was refused.
     pub(crate) error: Option<String>,
     /// Of the last scrape: `up`, samples scraped, after relabelling, series added.
