@@ -203,6 +203,25 @@ async fn a_scrape_that_cannot_be_handed_over_skips_its_next_moments() {
     receiver.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_target_that_hangs_until_the_timeout_is_scraped_at_every_moment() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut receiver = start(&format!(
+        "scrape_configs:\n- job_name: j\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  static_configs: [{{targets: ['{}']}}]\n",
+        silent.local_addr().unwrap()
+    ))
+    .await;
+    receiver.batch().await;
+    let begin = tokio::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(up(&receiver.batch().await), 0.0);
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    assert!(seconds < 10.5, "10 scrapes took {seconds} s");
+    assert_eq!(receiver.metric("otelcol_prometheus_scrapes_skipped", "j"), 0);
+    receiver.stop().await;
+}
+
 #[tokio::test]
 async fn scrape_on_shutdown_scrapes_targets_that_were_never_scraped() {
     let target = Target::page("a 1\n").await;
