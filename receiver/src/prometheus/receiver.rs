@@ -53,7 +53,7 @@ impl Receiver for PrometheusReceiver {
                 next,
                 stop,
                 metrics,
-                clients: Clients::default(),
+                clients: Clients::new(self.context.env.clone()),
                 buffers: BufferPool::default(),
                 user_agent: format!("otelcol-ecs/{}", self.context.version).into(),
                 seed: seed(&self.settings, &self.context),

@@ -5,7 +5,7 @@ use std::io::Write;
 use axum::body::Body;
 use axum::response::Response;
 
-use crate::support::{Target, lines, start, text_page, up};
+use crate::support::{Target, lines, start, start_with, text_page, up};
 
 fn config(target: &Target, keys: &str) -> String {
     let keys: String = keys.lines().map(|line| format!("  {line}\n")).collect();
@@ -146,6 +146,75 @@ async fn a_proxy_gets_the_requests() {
     let (uri, headers) = proxy.requests().swap_remove(0);
     assert_eq!(uri, "http://target.example:9100/metrics");
     assert_eq!(headers["proxy-authorization"], "Basic dXNlcjpwYXNz");
+}
+
+/// A proxy that takes the head of one request and no more; answers with it.
+async fn head_taking_proxy() -> (std::net::SocketAddr, tokio::task::JoinHandle<String>) {
+    use tokio::io::AsyncReadExt as _;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let head = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
+    });
+    (address, head)
+}
+
+#[tokio::test]
+async fn connect_requests_have_the_configured_headers_whoever_names_the_proxy() {
+    for from_environment in [false, true] {
+        let (proxy, head) = head_taking_proxy().await;
+        let mut context = proto::BuildContext::for_test("prometheus");
+        let env = move |name: &str| (name == "HTTPS_PROXY").then(|| format!("http://{proxy}"));
+        context.env = std::sync::Arc::new(env);
+        let how =
+            if from_environment { "proxy_from_environment: true".into() } else { format!("proxy_url: http://{proxy}") };
+        let text = format!(
+            "scrape_configs:\n- job_name: j\n  scheme: https\n  scrape_interval: 500ms\n  {how}\n  proxy_connect_header: {{X-Connect: [one]}}\n  static_configs: [{{targets: ['target.example:9100']}}]\n"
+        );
+        let mut receiver = start_with(&text, context).await;
+        assert_eq!(up(&receiver.batch().await), 0.0);
+        let head = head.await.unwrap();
+        assert!(head.starts_with("connect target.example:9100 "), "{head}");
+        assert!(head.contains("\r\nx-connect: one\r\n"), "{head}");
+        receiver.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_own_host_is_reached_without_a_proxy_where_go_looks_at_exceptions() {
+    let proxy = Target::page("through_proxy 1\n").await;
+    let address = proxy.address;
+    for (keys, host, through_proxy) in [
+        (format!("proxy_url: http://{address}"), "127.0.0.1", true),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "127.0.0.1", false),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "localhost", false),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "[::1]", false),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "other.example", false),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "target.example", true),
+        ("proxy_from_environment: true".to_owned(), "127.9.9.9", false),
+        ("proxy_from_environment: true".to_owned(), "localhost", false),
+        ("proxy_from_environment: true".to_owned(), "target.example", true),
+        ("proxy_from_environment: true".to_owned(), "excepted.example", false),
+    ] {
+        let mut context = proto::BuildContext::for_test("prometheus");
+        context.env = std::sync::Arc::new(move |name| match name {
+            "HTTP_PROXY" => Some(address.to_string()),
+            "no_proxy" => Some("excepted.example".to_owned()),
+            _ => None,
+        });
+        // Nobody listens at port 1.
+        let text = format!(
+            "scrape_configs:\n- job_name: j\n  scrape_interval: 1s\n  {keys}\n  static_configs: [{{targets: ['{host}:1']}}]\n"
+        );
+        let mut receiver = start_with(&text, context).await;
+        assert_eq!(up(&receiver.batch().await), f64::from(u8::from(through_proxy)), "{keys} {host}");
+        receiver.stop().await;
+    }
 }
 
 #[tokio::test]
