@@ -1,5 +1,5 @@
 //! HTTP clients of scrapes and HTTP discovery: one for each distinct set of client settings, made anew when TLS files
-//! change, and the credentials of each request. Sends nothing itself.
+//! change, and what is added to each request. Sends nothing itself.
 
 use std::io::Read;
 use std::sync::{Arc, Mutex};
@@ -15,8 +15,6 @@ use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use super::config::{Auth, HttpSettings, ProxySettings, Text};
 use super::tls;
 
-/// Redirects that are followed, as Go's client does.
-const MAX_REDIRECTS: usize = 10;
 /// Idle connections kept per host.
 const MAX_IDLE_PER_HOST: usize = 8;
 /// How often TLS files are looked at.
@@ -87,14 +85,21 @@ impl HttpClient {
         current.client.clone()
     }
 
-    /// Credentials and configured headers of a request; files are read now.
+    /// `follow_redirects`
+    pub(crate) fn follows_redirects(&self) -> bool {
+        self.settings.follow_redirects
+    }
+
+    /// Credentials and configured headers of a request; files are read now. Without secrets, what is left are the plain
+    /// values of `http_headers`.
     ///
     /// # Errors
     /// Which file cannot be read or used.
-    pub(crate) fn headers(&self) -> Result<HeaderMap, String> {
+    pub(crate) fn headers(&self, has_secrets: bool) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         match &self.settings.auth {
             Auth::None => {}
+            _ if !has_secrets => {}
             Auth::Basic { username, password } => {
                 let pair = format!("{}:{}", read(username)?, read(password)?);
                 headers.insert(AUTHORIZATION, sensitive(&format!("Basic {}", BASE64.encode(pair)))?);
@@ -105,7 +110,8 @@ impl HttpClient {
         }
         for header in &self.settings.headers {
             let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|error| error.to_string())?;
-            for value in &header.values {
+            let secrets = header.secrets.iter().filter(|_| has_secrets);
+            for value in header.values.iter().chain(secrets) {
                 headers.append(name.clone(), sensitive(&read(value)?)?);
             }
         }
@@ -115,11 +121,7 @@ impl HttpClient {
 
 fn build(settings: &HttpSettings, env: &EnvLookup) -> Result<Client, String> {
     let mut builder = ClientBuilder::new()
-        .redirect(if settings.follow_redirects {
-            redirect::Policy::limited(MAX_REDIRECTS)
-        } else {
-            redirect::Policy::none()
-        })
+        .redirect(redirect::Policy::none())
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
         .pool_idle_timeout(Duration::from_secs(300))
         .connect_timeout(Duration::from_secs(30))

@@ -8,8 +8,9 @@ use http::header::{
 use reqwest::{Response, StatusCode, Url};
 
 use super::body::{BodyError, BodyReader, BufferPool};
-use super::client::{HttpClient, chain};
+use super::client::HttpClient;
 use super::config::{JobSettings, accept_header, format_of};
+use super::request::RequestError;
 use super::text::Format;
 
 /// What is the same for all requests of a job.
@@ -32,12 +33,9 @@ pub(crate) struct Page {
 /// Why there is no page.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum FetchError {
-    /// The request could not be made: a secret file.
-    #[error("{0}")]
-    Setup(String),
-    /// Nobody answered.
-    #[error("{0}")]
-    Connect(String),
+    /// There is no answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// Not within `scrape_timeout`.
     #[error("no complete answer within the scrape timeout of {}s", timeout.as_secs_f64())]
     Timeout {
@@ -47,12 +45,6 @@ pub(crate) enum FetchError {
     /// Not 200.
     #[error("server returned HTTP status {0}")]
     Status(String),
-    /// The connection broke or spoke no HTTP.
-    #[error("{0}")]
-    Transport(String),
-    /// Too many redirects, or one that leads nowhere.
-    #[error("{0}")]
-    Redirect(String),
     /// The body was refused.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -73,12 +65,9 @@ impl FetchError {
     /// Word for the failure counter.
     pub(crate) fn class(&self) -> &'static str {
         match self {
-            FetchError::Setup(_) => "setup",
-            FetchError::Connect(_) => "connect",
+            FetchError::Request(error) => error.class(),
             FetchError::Timeout { .. } => "timeout",
             FetchError::Status(_) => "http_status",
-            FetchError::Transport(_) => "transport",
-            FetchError::Redirect(_) => "redirect",
             FetchError::Body(BodyError::TooLarge { .. }) => "body_limit",
             FetchError::Body(BodyError::Gzip(_)) => "gzip",
             FetchError::Protobuf => "content_type",
@@ -128,11 +117,9 @@ impl Fetcher {
 
     async fn request(&self, url: &Url, timeout: Duration) -> Result<Page, FetchError> {
         let mut headers = self.headers.clone();
-        headers.extend(self.client.headers().map_err(FetchError::Setup)?);
         let seconds = HeaderValue::from_str(&timeout.as_secs_f64().to_string()).expect("a number is plain ASCII");
         headers.insert(SCRAPE_TIMEOUT, seconds);
-        let request = self.client.client().get(url.clone()).headers(headers);
-        let response = request.send().await.map_err(transport)?;
+        let response = self.client.get(url, &headers).await?;
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status().to_string()));
         }
@@ -159,21 +146,8 @@ impl Fetcher {
 }
 
 async fn read_to_end(mut response: Response, reader: &mut BodyReader) -> Result<(), FetchError> {
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+    while let Some(chunk) = response.chunk().await.map_err(RequestError::from)? {
         reader.push(&chunk)?;
     }
     Ok(())
-}
-
-/// The error without the URL, which the log has anyway and which may hold parameters.
-fn transport(error: reqwest::Error) -> FetchError {
-    let error = error.without_url();
-    let text = chain(&error);
-    if error.is_redirect() {
-        FetchError::Redirect(text)
-    } else if error.is_connect() {
-        FetchError::Connect(text)
-    } else {
-        FetchError::Transport(text)
-    }
 }

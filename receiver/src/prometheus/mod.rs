@@ -14,6 +14,7 @@ mod families;
 mod fetch;
 mod job;
 mod receiver;
+mod request;
 mod resource;
 mod schedule;
 mod scrape;

@@ -107,6 +107,79 @@ async fn redirects_are_followed_unless_told_otherwise_and_lose_credentials_at_an
     receiver.stop().await;
 }
 
+/// A target that redirects to `location`.
+async fn redirecting(location: String) -> Target {
+    Target::serve(move |_, _| {
+        Response::builder().status(302).header("location", &location).body(Body::empty()).unwrap()
+    })
+    .await
+}
+
+const SECRETS: &str = "bearer_token: secret\nhttp_headers: {X-Tenant: {values: [t]}, X-Key: {secrets: [hidden]}}";
+
+/// `Authorization`, the plain header and the secret one of the first request to a target.
+fn sent(target: &Target) -> [Option<String>; 3] {
+    let headers = target.requests().swap_remove(0).1;
+    ["authorization", "x-tenant", "x-key"].map(|name| headers.get(name).cloned())
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_port_of_the_host_keeps_credentials() {
+    let other = Target::page("other 1\n").await;
+    let target = redirecting(format!("http://{}/there", other.address)).await;
+    let mut receiver = start(&config(&target, SECRETS)).await;
+    assert_eq!(lines(&receiver.batch().await, false), ["other{} 1"]);
+    receiver.stop().await;
+    let all = [Some("Bearer secret"), Some("t"), Some("hidden")].map(|value| value.map(str::to_owned));
+    assert_eq!((sent(&target), sent(&other)), (all.clone(), all));
+}
+
+#[tokio::test]
+async fn once_a_redirect_has_left_the_host_secrets_are_not_sent_any_more() {
+    let back = Target::page("back 1\n").await;
+    let other = redirecting(format!("http://{}/back", back.address)).await;
+    let target = redirecting(format!("http://localhost:{}/there", other.address.port())).await;
+    let mut receiver = start(&config(&target, SECRETS)).await;
+    assert_eq!(lines(&receiver.batch().await, false), ["back{} 1"]);
+    receiver.stop().await;
+    let plain = [None, Some("t".to_owned()), None];
+    assert_eq!((sent(&other), sent(&back)), (plain.clone(), plain));
+    assert_eq!(sent(&target)[2].as_deref(), Some("hidden"));
+}
+
+#[tokio::test]
+async fn http_sd_follows_redirects_like_a_scrape() {
+    let scraped = Target::page("a 1\n").await;
+    let address = scraped.address;
+    let list = Target::serve(move |_, _| {
+        let body = Body::from(format!(r#"[{{"targets":["{address}"]}}]"#));
+        Response::builder().header("content-type", "application/json").body(body).unwrap()
+    })
+    .await;
+    let first = redirecting(format!("http://localhost:{}/list", list.address.port())).await;
+    let text = format!(
+        "scrape_configs:\n- job_name: j\n  scrape_interval: 100ms\n  http_sd_configs: [{{url: 'http://{}/', bearer_token: t}}]\n",
+        first.address
+    );
+    let mut receiver = start(&text).await;
+    assert_eq!(lines(&receiver.batch().await, false), ["a{} 1"]);
+    receiver.stop().await;
+    assert_eq!((sent(&first)[0].as_deref(), sent(&list)[0].as_deref()), (Some("Bearer t"), None));
+}
+
+#[tokio::test]
+async fn redirects_that_lead_nowhere_fail_the_scrape() {
+    for location in ["ftp://127.0.0.1/", "http://[", "/again"] {
+        let target = redirecting(location.to_owned()).await;
+        let mut receiver = start(&config(&target, "")).await;
+        assert_eq!(up(&receiver.batch().await), 0.0, "{location}");
+        assert_eq!(receiver.metric("otelcol_prometheus_scrape_failures", "redirect"), 1, "{location}");
+        receiver.stop().await;
+        let requests = if location == "/again" { 11 } else { 1 };
+        assert!(target.requests().len() >= requests, "{location}");
+    }
+}
+
 #[tokio::test]
 async fn gzip_is_unpacked_and_limited_after_unpacking() {
     let gzip = |text: &[u8]| {
