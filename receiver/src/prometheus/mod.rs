@@ -6,6 +6,7 @@ pub mod relabel;
 pub mod text;
 
 mod body;
+mod body_budget;
 mod client;
 mod config;
 mod discovery;
