@@ -166,6 +166,28 @@ async fn targets_published_in_memory_are_scraped_without_reading_the_file() {
 }
 
 #[tokio::test]
+async fn until_something_is_published_the_file_of_an_earlier_run_counts() {
+    let (old, new) = (Target::page("old 1\n").await, Target::page("new 1\n").await);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("targets.yaml").to_string_lossy().into_owned();
+    std::fs::write(&path, format!("- targets: ['{}']\n", old.address)).unwrap();
+    let context = proto::BuildContext::for_test("prometheus");
+    context.targets.announce(&path);
+    let text = format!(
+        "config:\n  scrape_configs:\n  - job_name: j\n    scrape_interval: 100ms\n    file_sd_configs: [{{files: ['{path}']}}]\n"
+    );
+    let mut receiver = start_section(&text, context.clone()).await;
+    assert_eq!(lines(&receiver.batch().await, false), ["old{} 1"]);
+    let group = proto::TargetGroup { targets: vec![new.address.to_string()], labels: Vec::new() };
+    context.targets.publish(&path, std::sync::Arc::new(vec![group]));
+    assert_eq!(lines(&receiver.batch_of(&new.address.to_string()).await, false), ["new{} 1"]);
+    while receiver.metric("otelcol_prometheus_targets", "j") != 1 {
+        receiver.batch().await;
+    }
+    receiver.stop().await;
+}
+
+#[tokio::test]
 async fn a_job_over_its_target_limit_asks_nobody() {
     let target = Target::page("a 1\n").await;
     let address = target.address;

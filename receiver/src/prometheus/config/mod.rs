@@ -17,7 +17,7 @@ use std::time::Duration;
 use config::{Built, Diagnostic, GoDuration, Node, Spanned, decode, decode_prometheus};
 use serde::Deserialize;
 
-pub(crate) use discovery::{DiscoverySettings, DnsRecord, GroupKeys};
+pub(crate) use discovery::{DiscoverySettings, DnsRecord, GroupKeys, glob_pattern};
 pub(crate) use http::{Auth, HttpSettings, ProxySettings, Text, TlsSettings, TlsVersion};
 pub(crate) use job::{JobSettings, Limits};
 pub(crate) use protocol::{Protocol, accept_header, format_of};
