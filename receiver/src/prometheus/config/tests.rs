@@ -190,7 +190,10 @@ fn parts_without_effect_are_warnings() {
         &section("metrics_path: '/m?a=b'"),
         &section("metric_relabel_configs: [{target_label: __name__, replacement: x}]"),
         &section("tls_config: {min_version: TLS10}"),
+        &section("keep_dropped_targets: 5"),
         &section("file_sd_configs: [{files: ['t[.json']}]"),
+        "{config: {global: {keep_dropped_targets: 5}, scrape_configs: [{job_name: j}]}}",
+        "{discovery_reload_on_startup: false, config: {scrape_configs: [{job_name: j}]}}",
     ] {
         let (_, found) = read(text);
         assert_eq!(
