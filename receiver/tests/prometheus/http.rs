@@ -57,6 +57,7 @@ async fn parameters_and_paths_make_the_url() {
         ("", "/metrics"),
         ("metrics_path: /a/b", "/a/b"),
         ("metrics_path: /m?x=y", "/m%3Fx=y"),
+        ("metrics_path: /a%20b c(d)", "/a%2520b%20c%28d%29"),
         ("params: {module: [a, b], 'x y': ['1&2']}", "/metrics?module=a&module=b&x+y=1%262"),
         (
             "params: {module: [a, b]}\nrelabel_configs: [{target_label: __param_module, replacement: c}, {target_label: __param_new, replacement: d}]",
