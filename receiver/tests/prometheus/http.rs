@@ -27,6 +27,9 @@ async fn ask(keys: &str, header: &str) -> (String, Option<String>) {
 
 #[tokio::test]
 async fn requests_have_the_headers_of_prometheus() {
+    let folder = tempfile::tempdir().unwrap();
+    let user = folder.path().join("user");
+    std::fs::write(&user, "u\n").unwrap();
     for (keys, header, expected) in [
         (
             "",
@@ -45,6 +48,11 @@ async fn requests_have_the_headers_of_prometheus() {
         ("authorization: {credentials: secret}", "authorization", Some("Bearer secret")),
         ("authorization: {type: Token, credentials: secret}", "authorization", Some("Token secret")),
         ("bearer_token: secret", "authorization", Some("Bearer secret")),
+        (
+            &format!("basic_auth: {{username_file: {}, password: p}}", user.display()),
+            "authorization",
+            Some("Basic dTpw"),
+        ),
         ("http_headers: {X-Scope: {values: [one]}}", "x-scope", Some("one")),
     ] {
         assert_eq!(ask(keys, header).await.1.as_deref(), expected, "{keys} {header}");

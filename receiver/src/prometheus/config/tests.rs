@@ -107,6 +107,7 @@ fn what_cannot_be_used_is_refused_by_name() {
         ("scrape_classic_histograms: true", "unknown key \"scrape_classic_histograms\""),
         ("oauth2: {client_id: x}", "oauth2 is not supported"),
         ("basic_auth: {username: u, password_ref: x}", "no secret manager"),
+        ("proxy_connect_header: {X: [a]}", "proxy_url or proxy_from_environment must also be configured"),
     ] {
         fails(&section(keys), message);
     }
@@ -163,6 +164,10 @@ fn wrong_values_are_errors_with_their_place() {
         (
             "basic_auth: {username: u}, authorization: {credentials: c}",
             "at most one of basic_auth, oauth2 & authorization",
+        ),
+        (
+            "basic_auth: {username: a, username_file: b}",
+            "at most one of basic_auth username, username_file & username_ref",
         ),
         (
             "basic_auth: {password: a, password_file: b}",
