@@ -25,6 +25,9 @@ pub(crate) enum BodyError {
 /// Most bytes that an announced length makes room for; a longer page grows its buffer as it comes.
 const MAX_ANNOUNCED_BYTES: u64 = 4 << 20;
 
+/// Compressed bytes that are unpacked at once, so that a body grows by a few MiB at most before one looks again.
+const PACKED_PIECE_BYTES: usize = 4 << 10;
+
 /// Collects the chunks of one body.
 pub(crate) struct BodyReader {
     sink: Sink,
@@ -68,6 +71,20 @@ impl BodyReader {
             Sink::Gzip(decoder) => decoder.write_all(chunk),
         };
         result.map_err(|error| self.error(&error))
+    }
+
+    /// Bytes of the body so far, decompressed.
+    pub(crate) fn len(&self) -> usize {
+        match &self.sink {
+            Sink::Plain(limited) => limited.bytes.len(),
+            Sink::Gzip(decoder) => decoder.get_ref().bytes.len(),
+        }
+    }
+
+    /// A chunk in the pieces that are to be added one by one.
+    pub(crate) fn pieces<'c>(&self, chunk: &'c [u8]) -> std::slice::Chunks<'c, u8> {
+        let size = if matches!(self.sink, Sink::Plain(_)) { chunk.len() } else { PACKED_PIECE_BYTES };
+        chunk.chunks(size.max(1))
     }
 
     /// The whole body.

@@ -6,6 +6,7 @@ pub mod relabel;
 pub mod text;
 
 mod body;
+mod body_budget;
 mod client;
 mod config;
 mod discovery;
@@ -14,6 +15,7 @@ mod families;
 mod fetch;
 mod job;
 mod receiver;
+mod request;
 mod resource;
 mod schedule;
 mod scrape;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::body::BufferPool;
+use super::body_budget::BodyBudget;
 use super::client::Clients;
 use super::config::{self as settings, JobSettings, Settings};
 use super::discovery::DiscoveryContext;
@@ -17,7 +18,7 @@ use super::fetch::Fetcher;
 use super::job::{Job, WAITING_UPDATES};
 use super::schedule;
 use super::scrape::JobShared;
-use super::series::SampleRules;
+use super::series::{Capacity, SampleRules};
 use super::telemetry::ReceiverMetrics;
 use crate::{Receiver, ReceiverFactory};
 
@@ -53,8 +54,11 @@ impl Receiver for PrometheusReceiver {
                 next,
                 stop,
                 metrics,
-                clients: Clients::default(),
+                clients: Clients::new(self.context.env.clone()),
                 buffers: BufferPool::default(),
+                body_budget: BodyBudget::new(
+                    self.settings.jobs.iter().map(|job| job.body_limit_bytes).max().unwrap_or(0),
+                ),
                 user_agent: format!("otelcol-ecs/{}", self.context.version).into(),
                 seed: seed(&self.settings, &self.context),
             };
@@ -86,6 +90,7 @@ struct Shared {
     metrics: Arc<ReceiverMetrics>,
     clients: Clients,
     buffers: BufferPool,
+    body_budget: BodyBudget,
     user_agent: Arc<str>,
     seed: u64,
 }
@@ -113,7 +118,7 @@ impl PrometheusReceiver {
         let loops = JobShared {
             job: job.name.clone(),
             rules: Arc::new(self.rules(job)),
-            fetcher: Fetcher::new(job, &shared.user_agent, client, shared.buffers.clone()),
+            fetcher: Fetcher::new(job, &shared.user_agent, client, shared.buffers.clone(), shared.body_budget.clone()),
             metrics,
             next: shared.next.clone(),
             stop: shared.stop.clone(),
@@ -136,6 +141,7 @@ impl PrometheusReceiver {
             type_by_original_name: self.settings.type_by_original_name,
             extra_scrape_metrics: job.extra_scrape_metrics,
             limits: job.limits,
+            capacity: Capacity::default(),
             validation: job.validation,
             metric_relabel: job.metric_relabel.clone(),
             external_labels: self.settings.external_labels.clone(),

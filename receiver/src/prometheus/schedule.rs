@@ -21,9 +21,12 @@ pub(crate) fn first_delay(key: &str, seed: u64, interval: Duration, now_unix: Du
     Duration::from_nanos(if phase >= now_phase { phase - now_phase } else { interval_ns - (now_phase - phase) })
 }
 
-/// How many grid moments have passed at `late` after a scrape was due: those are skipped, never made up for.
-pub(crate) fn missed(late: Duration, interval: Duration) -> u32 {
-    u32::try_from(late.as_nanos() / interval.as_nanos().max(1)).unwrap_or(u32::MAX)
+/// When a scrape that was due `late` ago is done: in how many intervals after that moment the next one is due, and how
+/// many moments of the grid are skipped for it. One moment that has passed waits, as in a ticker of Go, so that the scrape
+/// is made at once; those before it are never made up for.
+pub(crate) fn next(late: Duration, interval: Duration) -> (u32, u32) {
+    let passed = u32::try_from(late.as_nanos() / interval.as_nanos().max(1)).unwrap_or(u32::MAX);
+    (passed.max(1), passed.saturating_sub(1))
 }
 
 /// The time of a scrape's samples: the ideal moment when the scrape started almost on time.
@@ -77,10 +80,11 @@ mod tests {
     }
 
     #[test]
-    fn a_scrape_that_overruns_skips_moments() {
+    fn of_the_moments_that_passed_during_a_scrape_the_last_one_is_used() {
         let interval = Duration::from_secs(10);
-        for (late_ms, count) in [(0, 0), (9_999, 0), (10_000, 1), (35_000, 3)] {
-            assert_eq!(missed(Duration::from_millis(late_ms), interval), count);
+        for (late_ms, expected) in [(0, (1, 0)), (9_999, (1, 0)), (10_000, (1, 0)), (20_000, (2, 1)), (35_000, (3, 2))]
+        {
+            assert_eq!(next(Duration::from_millis(late_ms), interval), expected, "{late_ms} ms");
         }
     }
 

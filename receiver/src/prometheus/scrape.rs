@@ -43,6 +43,8 @@ pub(crate) struct ScrapeLoop {
     /// Whether discovery still has the target.
     wanted: watch::Receiver<bool>,
     last_error: Option<String>,
+    /// Whether moments were skipped after the last scrape.
+    is_skipping: bool,
 }
 
 enum Wake {
@@ -62,7 +64,7 @@ impl ScrapeLoop {
     /// A loop that has not scraped yet.
     pub(crate) fn new(target: Target, shared: Arc<JobShared>, wanted: watch::Receiver<bool>) -> ScrapeLoop {
         let cache = SeriesCache::new(shared.rules.clone(), Arc::new(target.identity.clone()));
-        ScrapeLoop { target, shared, cache: Some(Box::new(cache)), wanted, last_error: None }
+        ScrapeLoop { target, shared, cache: Some(Box::new(cache)), wanted, last_error: None, is_skipping: false }
     }
 
     /// Scrapes until the receiver stops or the target is gone.
@@ -87,17 +89,9 @@ impl ScrapeLoop {
             // A request in flight is given up when the receiver stops; a batch being handed over is not.
             let Some(batch) = stop.run_until_cancelled(self.scrape(due)).await else { break };
             self.hand_over(batch).await;
-            let skipped = schedule::missed(due.elapsed(), interval);
-            if skipped > 0 {
-                self.shared.metrics.skipped(skipped);
-                tracing::warn!(
-                    job = self.shared.job,
-                    target = %self.target.url,
-                    skipped,
-                    "a scrape and the hand-over of its batch took longer than the interval, scrapes were skipped"
-                );
-            }
-            due += interval * (skipped + 1);
+            let (intervals, skipped) = schedule::next(due.elapsed(), interval);
+            self.tell_skipped(skipped);
+            due += interval * intervals;
         }
         if self.shared.scrape_on_shutdown && self.cache.is_some() {
             let batch = self.scrape(Instant::now()).await;
@@ -235,6 +229,22 @@ impl ScrapeLoop {
                 "Failed to scrape Prometheus endpoint"
             );
             self.last_error = Some(text);
+        }
+    }
+
+    /// Counts scrapes that were left out. A target that is slow every time is a warning once.
+    fn tell_skipped(&mut self, skipped: u32) {
+        let was_skipping = std::mem::replace(&mut self.is_skipping, skipped > 0);
+        if skipped == 0 {
+            return;
+        }
+        self.shared.metrics.skipped(skipped);
+        let (job, target) = (&self.shared.job, &self.target.url);
+        let text = "a scrape and the hand-over of its batch took longer than the interval, scrapes were skipped";
+        if was_skipping {
+            tracing::debug!(job, target = %target, skipped, "{text}");
+        } else {
+            tracing::warn!(job, target = %target, skipped, "{text}");
         }
     }
 

@@ -159,6 +159,21 @@ fn duration(labels: &Labels<'_>, label: &'static str) -> Result<Duration, Target
     }
 }
 
+/// A path as Go writes it into a request: everything but what may stand in a path is escaped, also `%`.
+fn escaped_path(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(char::from(byte)),
+            b'-' | b'_' | b'.' | b'~' | b'$' | b'&' | b'+' | b',' | b'/' | b':' | b';' | b'=' | b'@' => {
+                out.push(char::from(byte));
+            }
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
 /// `<scheme>://<address><path>?<params>`; a `__param_` label replaces the first value of its parameter. A `?` in the
 /// path is part of the path.
 fn url(labels: &Labels<'_>, job: &JobSettings) -> Result<Url, TargetError> {
@@ -171,7 +186,7 @@ fn url(labels: &Labels<'_>, job: &JobSettings) -> Result<Url, TargetError> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err(bad("it has no host".to_owned()));
     }
-    url.set_path(labels.value(METRICS_PATH));
+    url.set_path(&escaped_path(labels.value(METRICS_PATH)));
     let mut params: Vec<(String, Vec<String>)> = job.params.clone();
     for (name, value) in labels.iter().filter_map(|(name, value)| Some((name.strip_prefix(PARAM)?, value))) {
         match params.iter_mut().find(|(known, _)| known == name) {

@@ -5,7 +5,7 @@ use std::io::Write;
 use axum::body::Body;
 use axum::response::Response;
 
-use crate::support::{Target, lines, start, text_page, up};
+use crate::support::{Target, lines, start, start_with, text_page, up};
 
 fn config(target: &Target, keys: &str) -> String {
     let keys: String = keys.lines().map(|line| format!("  {line}\n")).collect();
@@ -27,6 +27,9 @@ async fn ask(keys: &str, header: &str) -> (String, Option<String>) {
 
 #[tokio::test]
 async fn requests_have_the_headers_of_prometheus() {
+    let folder = tempfile::tempdir().unwrap();
+    let user = folder.path().join("user");
+    std::fs::write(&user, "u\n").unwrap();
     for (keys, header, expected) in [
         (
             "",
@@ -45,6 +48,11 @@ async fn requests_have_the_headers_of_prometheus() {
         ("authorization: {credentials: secret}", "authorization", Some("Bearer secret")),
         ("authorization: {type: Token, credentials: secret}", "authorization", Some("Token secret")),
         ("bearer_token: secret", "authorization", Some("Bearer secret")),
+        (
+            &format!("basic_auth: {{username_file: {}, password: p}}", user.display()),
+            "authorization",
+            Some("Basic dTpw"),
+        ),
         ("http_headers: {X-Scope: {values: [one]}}", "x-scope", Some("one")),
     ] {
         assert_eq!(ask(keys, header).await.1.as_deref(), expected, "{keys} {header}");
@@ -57,6 +65,7 @@ async fn parameters_and_paths_make_the_url() {
         ("", "/metrics"),
         ("metrics_path: /a/b", "/a/b"),
         ("metrics_path: /m?x=y", "/m%3Fx=y"),
+        ("metrics_path: /a%20b c(d)", "/a%2520b%20c%28d%29"),
         ("params: {module: [a, b], 'x y': ['1&2']}", "/metrics?module=a&module=b&x+y=1%262"),
         (
             "params: {module: [a, b]}\nrelabel_configs: [{target_label: __param_module, replacement: c}, {target_label: __param_new, replacement: d}]",
@@ -107,6 +116,79 @@ async fn redirects_are_followed_unless_told_otherwise_and_lose_credentials_at_an
     receiver.stop().await;
 }
 
+/// A target that redirects to `location`.
+async fn redirecting(location: String) -> Target {
+    Target::serve(move |_, _| {
+        Response::builder().status(302).header("location", &location).body(Body::empty()).unwrap()
+    })
+    .await
+}
+
+const SECRETS: &str = "bearer_token: secret\nhttp_headers: {X-Tenant: {values: [t]}, X-Key: {secrets: [hidden]}}";
+
+/// `Authorization`, the plain header and the secret one of the first request to a target.
+fn sent(target: &Target) -> [Option<String>; 3] {
+    let headers = target.requests().swap_remove(0).1;
+    ["authorization", "x-tenant", "x-key"].map(|name| headers.get(name).cloned())
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_port_of_the_host_keeps_credentials() {
+    let other = Target::page("other 1\n").await;
+    let target = redirecting(format!("http://{}/there", other.address)).await;
+    let mut receiver = start(&config(&target, SECRETS)).await;
+    assert_eq!(lines(&receiver.batch().await, false), ["other{} 1"]);
+    receiver.stop().await;
+    let all = [Some("Bearer secret"), Some("t"), Some("hidden")].map(|value| value.map(str::to_owned));
+    assert_eq!((sent(&target), sent(&other)), (all.clone(), all));
+}
+
+#[tokio::test]
+async fn once_a_redirect_has_left_the_host_secrets_are_not_sent_any_more() {
+    let back = Target::page("back 1\n").await;
+    let other = redirecting(format!("http://{}/back", back.address)).await;
+    let target = redirecting(format!("http://localhost:{}/there", other.address.port())).await;
+    let mut receiver = start(&config(&target, SECRETS)).await;
+    assert_eq!(lines(&receiver.batch().await, false), ["back{} 1"]);
+    receiver.stop().await;
+    let plain = [None, Some("t".to_owned()), None];
+    assert_eq!((sent(&other), sent(&back)), (plain.clone(), plain));
+    assert_eq!(sent(&target)[2].as_deref(), Some("hidden"));
+}
+
+#[tokio::test]
+async fn http_sd_follows_redirects_like_a_scrape() {
+    let scraped = Target::page("a 1\n").await;
+    let address = scraped.address;
+    let list = Target::serve(move |_, _| {
+        let body = Body::from(format!(r#"[{{"targets":["{address}"]}}]"#));
+        Response::builder().header("content-type", "application/json").body(body).unwrap()
+    })
+    .await;
+    let first = redirecting(format!("http://localhost:{}/list", list.address.port())).await;
+    let text = format!(
+        "scrape_configs:\n- job_name: j\n  scrape_interval: 100ms\n  http_sd_configs: [{{url: 'http://{}/', bearer_token: t}}]\n",
+        first.address
+    );
+    let mut receiver = start(&text).await;
+    assert_eq!(lines(&receiver.batch().await, false), ["a{} 1"]);
+    receiver.stop().await;
+    assert_eq!((sent(&first)[0].as_deref(), sent(&list)[0].as_deref()), (Some("Bearer t"), None));
+}
+
+#[tokio::test]
+async fn redirects_that_lead_nowhere_fail_the_scrape() {
+    for location in ["ftp://127.0.0.1/", "http://[", "/again"] {
+        let target = redirecting(location.to_owned()).await;
+        let mut receiver = start(&config(&target, "")).await;
+        assert_eq!(up(&receiver.batch().await), 0.0, "{location}");
+        assert_eq!(receiver.metric("otelcol_prometheus_scrape_failures", "redirect"), 1, "{location}");
+        receiver.stop().await;
+        let requests = if location == "/again" { 11 } else { 1 };
+        assert!(target.requests().len() >= requests, "{location}");
+    }
+}
+
 #[tokio::test]
 async fn gzip_is_unpacked_and_limited_after_unpacking() {
     let gzip = |text: &[u8]| {
@@ -146,6 +228,75 @@ async fn a_proxy_gets_the_requests() {
     let (uri, headers) = proxy.requests().swap_remove(0);
     assert_eq!(uri, "http://target.example:9100/metrics");
     assert_eq!(headers["proxy-authorization"], "Basic dXNlcjpwYXNz");
+}
+
+/// A proxy that takes the head of one request and no more; answers with it.
+async fn head_taking_proxy() -> (std::net::SocketAddr, tokio::task::JoinHandle<String>) {
+    use tokio::io::AsyncReadExt as _;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let head = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap().to_ascii_lowercase()
+    });
+    (address, head)
+}
+
+#[tokio::test]
+async fn connect_requests_have_the_configured_headers_whoever_names_the_proxy() {
+    for from_environment in [false, true] {
+        let (proxy, head) = head_taking_proxy().await;
+        let mut context = proto::BuildContext::for_test("prometheus");
+        let env = move |name: &str| (name == "HTTPS_PROXY").then(|| format!("http://{proxy}"));
+        context.env = std::sync::Arc::new(env);
+        let how =
+            if from_environment { "proxy_from_environment: true".into() } else { format!("proxy_url: http://{proxy}") };
+        let text = format!(
+            "scrape_configs:\n- job_name: j\n  scheme: https\n  scrape_interval: 500ms\n  {how}\n  proxy_connect_header: {{X-Connect: [one]}}\n  static_configs: [{{targets: ['target.example:9100']}}]\n"
+        );
+        let mut receiver = start_with(&text, context).await;
+        assert_eq!(up(&receiver.batch().await), 0.0);
+        let head = head.await.unwrap();
+        assert!(head.starts_with("connect target.example:9100 "), "{head}");
+        assert!(head.contains("\r\nx-connect: one\r\n"), "{head}");
+        receiver.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_own_host_is_reached_without_a_proxy_where_go_looks_at_exceptions() {
+    let proxy = Target::page("through_proxy 1\n").await;
+    let address = proxy.address;
+    for (keys, host, through_proxy) in [
+        (format!("proxy_url: http://{address}"), "127.0.0.1", true),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "127.0.0.1", false),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "localhost", false),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "[::1]", false),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "other.example", false),
+        (format!("proxy_url: http://{address}\n  no_proxy: other.example"), "target.example", true),
+        ("proxy_from_environment: true".to_owned(), "127.9.9.9", false),
+        ("proxy_from_environment: true".to_owned(), "localhost", false),
+        ("proxy_from_environment: true".to_owned(), "target.example", true),
+        ("proxy_from_environment: true".to_owned(), "excepted.example", false),
+    ] {
+        let mut context = proto::BuildContext::for_test("prometheus");
+        context.env = std::sync::Arc::new(move |name| match name {
+            "HTTP_PROXY" => Some(address.to_string()),
+            "no_proxy" => Some("excepted.example".to_owned()),
+            _ => None,
+        });
+        // Nobody listens at port 1.
+        let text = format!(
+            "scrape_configs:\n- job_name: j\n  scrape_interval: 1s\n  {keys}\n  static_configs: [{{targets: ['{host}:1']}}]\n"
+        );
+        let mut receiver = start_with(&text, context).await;
+        assert_eq!(up(&receiver.batch().await), f64::from(u8::from(through_proxy)), "{keys} {host}");
+        receiver.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -166,6 +166,28 @@ async fn targets_published_in_memory_are_scraped_without_reading_the_file() {
 }
 
 #[tokio::test]
+async fn until_something_is_published_the_file_of_an_earlier_run_counts() {
+    let (old, new) = (Target::page("old 1\n").await, Target::page("new 1\n").await);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("targets.yaml").to_string_lossy().into_owned();
+    std::fs::write(&path, format!("- targets: ['{}']\n", old.address)).unwrap();
+    let context = proto::BuildContext::for_test("prometheus");
+    context.targets.announce(&path);
+    let text = format!(
+        "config:\n  scrape_configs:\n  - job_name: j\n    scrape_interval: 100ms\n    file_sd_configs: [{{files: ['{path}']}}]\n"
+    );
+    let mut receiver = start_section(&text, context.clone()).await;
+    assert_eq!(lines(&receiver.batch().await, false), ["old{} 1"]);
+    let group = proto::TargetGroup { targets: vec![new.address.to_string()], labels: Vec::new() };
+    context.targets.publish(&path, std::sync::Arc::new(vec![group]));
+    assert_eq!(lines(&receiver.batch_of(&new.address.to_string()).await, false), ["new{} 1"]);
+    while receiver.metric("otelcol_prometheus_targets", "j") != 1 {
+        receiver.batch().await;
+    }
+    receiver.stop().await;
+}
+
+#[tokio::test]
 async fn a_job_over_its_target_limit_asks_nobody() {
     let target = Target::page("a 1\n").await;
     let address = target.address;
@@ -200,6 +222,25 @@ async fn a_scrape_that_cannot_be_handed_over_skips_its_next_moments() {
     while receiver.metric("otelcol_prometheus_scrapes_skipped", "j") == 0 {
         receiver.batch().await;
     }
+    receiver.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_hangs_until_the_timeout_is_scraped_at_every_moment() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut receiver = start(&format!(
+        "scrape_configs:\n- job_name: j\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  static_configs: [{{targets: ['{}']}}]\n",
+        silent.local_addr().unwrap()
+    ))
+    .await;
+    receiver.batch().await;
+    let begin = tokio::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(up(&receiver.batch().await), 0.0);
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    assert!(seconds < 10.5, "10 scrapes took {seconds} s");
+    assert_eq!(receiver.metric("otelcol_prometheus_scrapes_skipped", "j"), 0);
     receiver.stop().await;
 }
 

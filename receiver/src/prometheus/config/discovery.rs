@@ -14,7 +14,7 @@ pub(crate) enum DiscoverySettings {
     Static(GroupKeys),
     /// A `file_sd_configs` entry.
     File {
-        /// Patterns; `*` in the last element only.
+        /// Patterns as in Go; `*` in the last element only.
         patterns: Vec<String>,
         /// Full re-read interval.
         refresh: PromDuration,
@@ -141,18 +141,34 @@ pub(super) fn file(keys: Spanned<FileKeys>, found: &mut Vec<Diagnostic>) -> Disc
         found.push(keys.error("file service discovery config must contain at least one path name"));
     }
     for name in &keys.files {
-        let (folder, last) = name.rsplit_once('/').unwrap_or(("", name.as_str()));
-        let has_extension = [".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML"].iter().any(|e| last.ends_with(e));
-        if !has_extension || folder.contains('*') || last.matches('*').count() > 1 {
+        if !is_file_pattern(name) {
             found.push(
                 name.error(format!("path name {:?} is not valid for file discovery", name.value))
-                    .help("it ends in .json, .yml or .yaml, and one * is allowed in the last element only"),
+                    .help("it ends in .json, .yml or .yaml, and * is allowed in the last element only"),
             );
+        } else if let Err(error) = glob::Pattern::new(&glob_pattern(name)) {
+            found.push(name.warning(format!("{:?} matches no file: {error}", name.value)));
         }
     }
     check_refresh(&keys.refresh_interval, found);
     let refresh = keys.refresh_interval.value;
     DiscoverySettings::File { patterns: keys.value.files.into_iter().map(|s| s.value).collect(), refresh }
+}
+
+/// Prometheus' `^[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)$`.
+fn is_file_pattern(name: &str) -> bool {
+    let stem = [".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML"].iter().find_map(|end| name.strip_suffix(end));
+    stem.is_some_and(|stem| stem.split_once('*').is_none_or(|(_, rest)| !rest.contains('/')))
+}
+
+/// A pattern of Go's `filepath.Glob` in the words of the crate `glob`: there, `**` stands for folders and an excluding
+/// set begins with `!`.
+pub(crate) fn glob_pattern(name: &str) -> String {
+    let mut pattern = name.replace("[^", "[!");
+    while pattern.contains("**") {
+        pattern = pattern.replace("**", "*");
+    }
+    pattern
 }
 
 /// Checks an `http_sd_configs` entry.

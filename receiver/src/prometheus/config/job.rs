@@ -99,7 +99,7 @@ pub(super) struct SharedKeys<Rest> {
     pub(super) label_name_length_limit: u64,
     pub(super) label_value_length_limit: u64,
     /// How many dropped targets the API of a Prometheus server shows; there is no such API here.
-    pub(super) keep_dropped_targets: Option<u64>,
+    pub(super) keep_dropped_targets: Option<Node>,
     pub(super) metric_name_validation_scheme: Spanned<String>,
     pub(super) metric_name_escaping_scheme: Spanned<String>,
     pub(super) scrape_failure_log_file: String,
@@ -108,8 +108,9 @@ pub(super) struct SharedKeys<Rest> {
 }
 
 impl<Rest> SharedKeys<Rest> {
-    /// Refuses native histograms.
+    /// Refuses native histograms; warns of what has no effect.
     pub(super) fn check(&self, found: &mut Vec<Diagnostic>) {
+        found.extend(self.keep_dropped_targets.as_ref().map(|node| refuse::no_effect(node, "keep_dropped_targets")));
         if let Some(on) = self.scrape_native_histograms.as_ref().filter(|on| on.value) {
             found.push(
                 on.error("scrape_native_histograms is not supported: native histograms need the protobuf format")

@@ -17,7 +17,7 @@ use std::time::Duration;
 use config::{Built, Diagnostic, GoDuration, Node, Spanned, decode, decode_prometheus};
 use serde::Deserialize;
 
-pub(crate) use discovery::{DiscoverySettings, DnsRecord, GroupKeys};
+pub(crate) use discovery::{DiscoverySettings, DnsRecord, GroupKeys, glob_pattern};
 pub(crate) use http::{Auth, HttpSettings, ProxySettings, Text, TlsSettings, TlsVersion};
 pub(crate) use job::{JobSettings, Limits};
 pub(crate) use protocol::{Protocol, accept_header, format_of};
@@ -46,8 +46,8 @@ struct ReceiverKeys {
     trim_metric_suffixes: bool,
     type_by_original_name: bool,
     scrape_on_shutdown: bool,
-    /// The first targets are always taken at once, so either value is what happens.
-    discovery_reload_on_startup: Option<bool>,
+    /// The first targets are always taken at once; `false` is warned about.
+    discovery_reload_on_startup: Option<Spanned<bool>>,
     initial_scrape_offset: Spanned<GoDuration>,
 }
 
@@ -70,6 +70,13 @@ pub(crate) fn settings(node: &Node, env: &dyn Fn(&str) -> Option<String>) -> Bui
     let keys = keys.unwrap_or_default();
     if keys.initial_scrape_offset.is_negative() {
         found.push(keys.initial_scrape_offset.error("initial_scrape_offset must not be negative"));
+    }
+    if let Some(reload) = keys.discovery_reload_on_startup.filter(|reload| !reload.value) {
+        found.push(
+            reload
+                .warning("discovery_reload_on_startup: false has no effect: the first targets are scraped at once")
+                .help("initial_scrape_offset delays the first scrapes"),
+        );
     }
     let mut settings = Settings {
         jobs: Vec::new(),

@@ -60,6 +60,13 @@ fn defaults_are_those_of_prometheus_with_a_body_limit() {
 }
 
 #[test]
+fn file_patterns_are_those_of_prometheus() {
+    for name in ["a.json", "/x/a.YML", "*.yaml", "a*b*c.json", "**.json", "t[12].json", "t?.json", "/a[b]/c?.yml"] {
+        job(&format!("file_sd_configs: [{{files: ['{name}']}}]"));
+    }
+}
+
+#[test]
 fn plain_scalars_keep_their_spelling_as_text() {
     let job = job("static_configs: [{targets: [a:1], labels: {v: 1.10, oct: 0123, on: yes}}]");
     let super::DiscoverySettings::Static(group) = &job.discoveries[0] else { panic!("{job:?}") };
@@ -100,6 +107,7 @@ fn what_cannot_be_used_is_refused_by_name() {
         ("scrape_classic_histograms: true", "unknown key \"scrape_classic_histograms\""),
         ("oauth2: {client_id: x}", "oauth2 is not supported"),
         ("basic_auth: {username: u, password_ref: x}", "no secret manager"),
+        ("proxy_connect_header: {X: [a]}", "proxy_url or proxy_from_environment must also be configured"),
     ] {
         fails(&section(keys), message);
     }
@@ -151,6 +159,8 @@ fn wrong_values_are_errors_with_their_place() {
         ("file_sd_configs: [{files: []}]", "at least one path name"),
         ("file_sd_configs: [{files: [a.txt]}]", "path name \"a.txt\" is not valid for file discovery"),
         ("file_sd_configs: [{files: ['*/a.json']}]", "is not valid for file discovery"),
+        ("file_sd_configs: [{files: ['a*/b*.json']}]", "is not valid for file discovery"),
+        ("file_sd_configs: [{files: ['a.Json']}]", "is not valid for file discovery"),
         ("file_sd_configs: [{files: [a.json], refresh_interval: 0s}]", "refresh_interval must be greater than 0"),
         ("http_sd_configs: [{}]", "URL is missing"),
         ("http_sd_configs: [{url: 'ftp://x'}]", "URL scheme must be 'http' or 'https'"),
@@ -160,6 +170,10 @@ fn wrong_values_are_errors_with_their_place() {
         (
             "basic_auth: {username: u}, authorization: {credentials: c}",
             "at most one of basic_auth, oauth2 & authorization",
+        ),
+        (
+            "basic_auth: {username: a, username_file: b}",
+            "at most one of basic_auth username, username_file & username_ref",
         ),
         (
             "basic_auth: {password: a, password_file: b}",
@@ -187,6 +201,10 @@ fn parts_without_effect_are_warnings() {
         &section("metrics_path: '/m?a=b'"),
         &section("metric_relabel_configs: [{target_label: __name__, replacement: x}]"),
         &section("tls_config: {min_version: TLS10}"),
+        &section("keep_dropped_targets: 5"),
+        &section("file_sd_configs: [{files: ['t[.json']}]"),
+        "{config: {global: {keep_dropped_targets: 5}, scrape_configs: [{job_name: j}]}}",
+        "{discovery_reload_on_startup: false, config: {scrape_configs: [{job_name: j}]}}",
     ] {
         let (_, found) = read(text);
         assert_eq!(

@@ -1,5 +1,5 @@
 //! `file_sd_configs`: target lists in JSON or YAML files, read again when they change. A file that a discovery extension
-//! of this process writes is not read: its targets come from memory, at once.
+//! of this process writes is only read until the extension knows targets: from then on they come from memory, at once.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,6 +11,7 @@ use proto::targets::Published;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::super::config::glob_pattern;
 use super::{DiscoveredTarget, DiscoveryContext, GroupKeys, MAX_LIST_BYTES, expand, parse_json};
 
 /// How often files are looked at for a change.
@@ -37,10 +38,10 @@ pub(super) async fn run(block: usize, patterns: Vec<String>, refresh: Duration, 
     let mut memory: Vec<(String, watch::Receiver<Published>)> = Vec::new();
     let mut on_disk: Vec<String> = Vec::new();
     for pattern in patterns {
-        match context.hub.subscribe(&pattern) {
-            Some(receiver) => memory.push((pattern, receiver)),
-            None => on_disk.push(pattern),
+        if let Some(receiver) = context.hub.subscribe(&pattern) {
+            memory.push((pattern.clone(), receiver));
         }
+        on_disk.push(pattern);
     }
     let mut files = Files::default();
     let mut last: Option<Vec<DiscoveredTarget>> = None;
@@ -51,13 +52,17 @@ pub(super) async fn run(block: usize, patterns: Vec<String>, refresh: Duration, 
         if is_full {
             full_read = now + refresh;
         }
+        let mut in_memory: Vec<DiscoveredTarget> = Vec::new();
+        for (path, receiver) in &mut memory {
+            // What an earlier run found counts until there is something newer.
+            let Some(groups) = receiver.borrow_and_update().clone() else { continue };
+            on_disk.retain(|pattern| pattern != path);
+            in_memory.extend(from_memory(path, &groups));
+        }
         files.update(&on_disk, is_full, &context.job);
         let mut targets: Vec<DiscoveredTarget> =
             files.known.values().flat_map(|file| file.targets.iter().cloned()).collect();
-        for (path, receiver) in &mut memory {
-            let published = receiver.borrow_and_update().clone();
-            targets.extend(published.iter().flat_map(|groups| from_memory(path, groups)));
-        }
+        targets.append(&mut in_memory);
         if last.as_ref() != Some(&targets) {
             context.send(block, targets.clone()).await;
             last = Some(targets);
@@ -132,8 +137,8 @@ impl Files {
 fn matching(patterns: &[String]) -> Vec<String> {
     let mut paths = Vec::new();
     for pattern in patterns {
-        if pattern.contains('*') {
-            let found = glob::glob(pattern).into_iter().flatten().flatten();
+        if pattern.contains(['*', '?', '[']) {
+            let found = glob::glob(&glob_pattern(pattern)).into_iter().flatten().flatten();
             paths.extend(found.take(MAX_FILES).map(|path| path.to_string_lossy().into_owned()));
         } else if std::fs::metadata(pattern).is_ok() {
             paths.push(pattern.clone());
@@ -242,5 +247,27 @@ mod tests {
         std::fs::write(path("a.json"), "[]").unwrap();
         files.update(&patterns, true, "j");
         assert_eq!(count(&files), 0);
+    }
+
+    #[test]
+    fn patterns_match_as_in_go() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["t1.json", "t2.json", "t3.json", "tx.json", "t-a-b.json", "tt.yml"] {
+            std::fs::write(folder.path().join(name), "[]").unwrap();
+        }
+        for (pattern, expected) in [
+            ("t1.json", "t1"),
+            ("t?.json", "t1 t2 t3 tx"),
+            ("t[12].json", "t1 t2"),
+            ("t[^12x].json", "t3"),
+            ("t-*-*.json", "t-a-b"),
+            ("**.json", "t-a-b t1 t2 t3 tx"),
+            ("t[.json", ""),
+            ("none.json", ""),
+        ] {
+            let paths = matching(&[folder.path().join(pattern).to_string_lossy().into_owned()]);
+            let name = |path: &String| std::path::Path::new(path).file_stem().unwrap().to_string_lossy().into_owned();
+            assert_eq!(paths.iter().map(name).collect::<Vec<_>>().join(" "), expected, "{pattern}");
+        }
     }
 }

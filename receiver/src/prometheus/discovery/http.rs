@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 
 use super::super::body::BodyReader;
-use super::super::client::{HttpClient, chain};
+use super::super::client::HttpClient;
 use super::super::config::{GroupKeys, HttpSettings};
+use super::super::request::RequestError;
 use super::{DiscoveredTarget, DiscoveryContext, MAX_LIST_BYTES, expand, parse_json};
 
 const REFRESH_INTERVAL: HeaderName = HeaderName::from_static("x-prometheus-refresh-interval-seconds");
@@ -66,12 +67,12 @@ async fn request(
     user_agent: &str,
 ) -> Result<Vec<GroupKeys>, String> {
     let value = |text: &str| HeaderValue::from_str(text).expect("it is made of plain ASCII");
-    let mut headers: HeaderMap = client.headers()?;
+    let url = Url::parse(url).map_err(|error| error.to_string())?;
+    let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, value(user_agent));
     headers.insert(REFRESH_INTERVAL, value(&refresh.as_secs_f64().to_string()));
-    let request = client.client().get(url).headers(headers);
-    let mut response = request.send().await.map_err(|error| chain(&error.without_url()))?;
+    let mut response = client.get(&url, &headers).await.map_err(|error| error.to_string())?;
     if response.status() != StatusCode::OK {
         return Err(format!("server returned HTTP status {}", response.status()));
     }
@@ -82,7 +83,7 @@ async fn request(
     }
     let is_gzip = header(CONTENT_ENCODING) == "gzip";
     let mut reader = BodyReader::new(Vec::new(), is_gzip, MAX_LIST_BYTES);
-    while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| RequestError::from(error).to_string())? {
         reader.push(&chunk).map_err(|error| error.to_string())?;
     }
     parse_json(&reader.finish().map_err(|error| error.to_string())?)

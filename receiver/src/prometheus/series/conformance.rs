@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Report, SampleRules, SeriesCache, TargetIdentity};
+use super::{Capacity, Report, SampleRules, SeriesCache, TargetIdentity};
 use crate::prometheus::config::{JobSettings, format_of, settings};
 
 const CASES: &str = include_str!("../../../../tests/golden/conformance/prometheus.json");
@@ -70,6 +70,7 @@ pub(crate) fn rules(job: &JobSettings) -> SampleRules {
         type_by_original_name: false,
         extra_scrape_metrics: job.extra_scrape_metrics,
         limits: job.limits,
+        capacity: Capacity::default(),
         validation: job.validation,
         metric_relabel: job.metric_relabel.clone(),
         external_labels: Vec::new(),

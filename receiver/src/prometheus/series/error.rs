@@ -63,13 +63,31 @@ pub(crate) enum ScrapeError {
         /// The limit, bytes.
         limit: u64,
     },
-    /// More series than the agent keeps for one target.
+    /// More series than the agent takes from one page.
     #[error(
         "the target has more than {limit} series; set sample_limit or drop series with metric_relabel_configs at the target"
     )]
     TooManySeries {
         /// The limit.
         limit: usize,
+    },
+    /// More text of series than the agent keeps for one target.
+    #[error(
+        "the names and labels of the target's series take more than {limit} bytes; drop series or shorten labels at the target"
+    )]
+    TooMuchText {
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// More `#` lines than the agent keeps for one target.
+    #[error(
+        "the TYPE, HELP and UNIT lines of the target are about more than {families} metric families or have more than {bytes} bytes of text; expose fewer metrics or shorter HELP texts at the target"
+    )]
+    MetadataLimit {
+        /// Most families.
+        families: usize,
+        /// Most bytes of names, help texts and units.
+        bytes: usize,
     },
 }
 
@@ -81,7 +99,10 @@ impl ScrapeError {
             ScrapeError::NoMetricName | ScrapeError::InvalidName { .. } | ScrapeError::DuplicateLabels { .. } => {
                 "invalid_series"
             }
-            ScrapeError::SampleLimit { .. } | ScrapeError::TooManySeries { .. } => "sample_limit",
+            ScrapeError::SampleLimit { .. } | ScrapeError::TooManySeries { .. } | ScrapeError::TooMuchText { .. } => {
+                "sample_limit"
+            }
+            ScrapeError::MetadataLimit { .. } => "metadata_limit",
             _ => "label_limit",
         }
     }

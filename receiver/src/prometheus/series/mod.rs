@@ -4,6 +4,7 @@
 
 mod again;
 mod assemble;
+mod capacity;
 mod columns;
 mod entries;
 mod error;
@@ -35,6 +36,7 @@ use super::families::{Families, Saying};
 use super::labels::ValidationScheme;
 use super::relabel::RelabelRule;
 use super::text::{Entry as Line, Format, Lexer, MetricType, Sample as PageSample};
+pub(crate) use capacity::Capacity;
 use columns::Columns;
 use entries::{Entries, ScrapeNumber};
 pub(crate) use error::ScrapeError;
@@ -43,10 +45,6 @@ use layout::Layouts;
 pub(crate) use report::Report;
 use tables::TableBuilder;
 
-/// Spellings of series kept for one target, whatever its pages say.
-const MAX_SERIES: usize = 2_000_000;
-/// Bytes of raw series text kept for one target.
-const MAX_RAW_BYTES: usize = 1 << 30;
 /// Samples further in the future than this are dropped.
 const MAX_AHEAD_MS: i64 = 10 * 60 * 1000;
 
@@ -67,6 +65,8 @@ pub(crate) struct SampleRules {
     pub(crate) extra_scrape_metrics: bool,
     /// Limits that fail a scrape.
     pub(crate) limits: Limits,
+    /// What is kept of a target at most.
+    pub(crate) capacity: Capacity,
     /// Which names are valid.
     pub(crate) validation: ValidationScheme,
     /// `metric_relabel_configs`
@@ -129,6 +129,10 @@ pub(crate) struct SeriesCache {
     scrape: ScrapeNumber,
     /// Last scrape after which series that it did not have were forgotten.
     flushed: ScrapeNumber,
+    /// Spellings of series that were cached after the last good page.
+    cached_when_good: usize,
+    /// Number of cached spellings up to which this page surely has not too many.
+    may_grow_to: usize,
     /// Marks what was touched; changes when a page is taken back.
     round: u32,
     time_ms: i64,
@@ -156,10 +160,10 @@ impl SeriesCache {
     /// An empty cache.
     pub(crate) fn new(rules: Arc<SampleRules>, target: Arc<TargetIdentity>) -> SeriesCache {
         SeriesCache {
+            families: Families::new(rules.capacity.families, rules.capacity.metadata_bytes),
             rules,
             target,
             entries: Entries::default(),
-            families: Families::default(),
             tables: TableBuilder::default(),
             numbers: Vec::new(),
             number_index: HashMap::new(),
@@ -171,6 +175,8 @@ impl SeriesCache {
             report_groups: Vec::new(),
             scrape: 1,
             flushed: 1,
+            cached_when_good: 0,
+            may_grow_to: 0,
             round: 0,
             time_ms: 0,
             max_time_ms: 0,
@@ -210,9 +216,8 @@ impl SeriesCache {
             self.families.catch_up();
         }
         self.mark_ended(result.is_err());
-        if result.is_ok() && page.is_some_and(|(body, _)| !body.is_empty()) {
-            self.flushed = self.scrape;
-            self.families.forget_old(self.scrape);
+        if page.is_some_and(|(body, _)| !body.is_empty()) {
+            self.forget_gone(&result);
         }
         result
     }
@@ -271,6 +276,7 @@ impl SeriesCache {
         self.current_type = MetricType::Unknown;
         self.cursor = 0;
         self.appended = 0;
+        self.may_grow_to = self.rules.capacity.series;
         self.limit_hit = false;
         self.tracked_before = std::mem::take(&mut self.tracked_now);
         self.seen_again = 0;
@@ -292,10 +298,10 @@ impl SeriesCache {
                 Line::Type { name, kind } => {
                     let has_numbers_in_labels = matches!(kind, MetricType::Histogram | MetricType::Summary);
                     self.current_type = if has_numbers_in_labels { kind } else { MetricType::Unknown };
-                    self.say(&name, Saying::Type(kind));
+                    self.say(&name, Saying::Type(kind))?;
                 }
-                Line::Help { name, text } => self.say(&name, Saying::Help(&text)),
-                Line::Unit { name, unit } => self.say(&name, Saying::Unit(&unit)),
+                Line::Help { name, text } => self.say(&name, Saying::Help(&text))?,
+                Line::Unit { name, unit } => self.say(&name, Saying::Unit(&unit))?,
             }
         }
         if self.limit_hit {
@@ -304,8 +310,8 @@ impl SeriesCache {
         Ok(())
     }
 
-    fn say(&mut self, name: &str, saying: Saying<'_>) {
-        self.families.say(name, saying, self.scrape, |name| self.columns.is_named(name));
+    fn say(&mut self, name: &str, saying: Saying<'_>) -> Result<(), ScrapeError> {
+        self.families.say(name, saying, self.scrape, |name| self.columns.is_named(name))
     }
 
     fn sample(&mut self, page: &PageSample<'_>) -> Result<(), ScrapeError> {
@@ -388,9 +394,7 @@ impl SeriesCache {
                 Ok(id)
             }
             None => {
-                if self.entries.len() >= MAX_SERIES || self.entries.raw_bytes() + page.series.len() > MAX_RAW_BYTES {
-                    return Err(ScrapeError::TooManySeries { limit: MAX_SERIES });
-                }
+                self.reserve(page.series)?;
                 let role = self.resolve(page.series, self.current_type)?;
                 Ok(self.entries.add(page.series, role, self.current_type, generation))
             }

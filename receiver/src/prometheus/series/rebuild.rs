@@ -17,7 +17,8 @@ impl SeriesCache {
     pub(super) fn tidy(&mut self) {
         let live = self.entries.iter().filter(|entry| self.is_live(entry)).count();
         let dead = self.entries.len() - live;
-        if dead > TOLERATED_DEAD + live || self.exemplars_interned > TOLERATED_EXEMPLARS + 2 * live {
+        let is_mostly_dead = dead > TOLERATED_DEAD + live || (dead > 0 && self.is_text_heavy());
+        if is_mostly_dead || self.exemplars_interned > TOLERATED_EXEMPLARS + 2 * live {
             self.rebuild();
         } else if self.series_at_last_shrink != self.entries.len() && self.counts.added == 0 {
             self.series_at_last_shrink = self.entries.len();

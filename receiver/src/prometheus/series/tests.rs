@@ -13,10 +13,10 @@ const START_MS: i64 = 1_900_000_000_000;
 
 /// A cache and the time of its next scrape.
 pub(crate) struct Scrapes {
-    cache: SeriesCache,
+    pub(crate) cache: SeriesCache,
     /// Time of the last scrape.
     pub(crate) time_ms: i64,
-    up: bool,
+    pub(crate) up: bool,
     /// Why the last page was refused.
     pub(crate) error: Option<String>,
     /// Of the last scrape: `up`, samples scraped, after relabelling, series added.
@@ -371,5 +371,36 @@ fn points_of_a_metric_are_adjacent_and_metrics_sorted_by_scope_and_resource() {
         };
         let three = batch.numbers.iter().find(|point| point.value == NumberValue::Double(3.0)).unwrap();
         assert_eq!(job(three), "2");
+    }
+}
+
+#[test]
+fn labels_that_are_too_many_or_too_long_fail_the_scrape() {
+    for (limit, allowed, refused, message) in [
+        (
+            "label_limit",
+            "b{x=\"1\"} 1\n",
+            "b{x=\"1\",y=\"2\"} 1\n",
+            "label_limit exceeded (metric: b, number of labels: 5, limit: 4)",
+        ),
+        (
+            "label_name_length_limit",
+            "b{eight_ab=\"1\"} 1\n",
+            "b{nine_abcd=\"1\"} 1\n",
+            "label_name_length_limit exceeded (metric: b, label name: nine_abcd, length: 9, limit: 8)",
+        ),
+        (
+            "label_value_length_limit",
+            "b{x=\"fourteen_bytes\"} 1\n",
+            "b{x=\"fifteen_bytes_x\"} 1\n",
+            "label_value_length_limit exceeded (metric: b, label name: x, length: 15, limit: 14)",
+        ),
+    ] {
+        let value: u64 = message.trim_end_matches(')').rsplit(' ').next().unwrap().parse().unwrap();
+        let mut scrapes = Scrapes::new(&json!({limit: value}), |_| {});
+        scrapes.text(allowed);
+        assert!(scrapes.up, "{allowed}: {:?}", scrapes.error);
+        scrapes.text(refused);
+        assert_eq!(scrapes.error.as_deref(), Some(message));
     }
 }

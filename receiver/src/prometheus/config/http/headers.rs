@@ -5,11 +5,14 @@ use serde::Deserialize;
 
 use super::text::Text;
 
-/// A header of `http_headers`: values in the order values, secrets, files.
+/// A header of `http_headers`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HeaderSettings {
     pub(crate) name: String,
+    /// `values`, which may be sent to anyone.
     pub(crate) values: Vec<Text>,
+    /// `secrets`, then `files`.
+    pub(crate) secrets: Vec<Text>,
 }
 
 #[derive(Default, Deserialize)]
@@ -51,6 +54,7 @@ pub(super) fn header(name: String, keys: Spanned<HeaderKeys>, found: &mut Vec<Di
         return None;
     }
     let keys = keys.value;
-    let inline = keys.values.into_iter().chain(keys.secrets).map(Text::Inline);
-    Some(HeaderSettings { name, values: inline.chain(keys.files.into_iter().map(Text::File)).collect() })
+    let values = keys.values.into_iter().map(Text::Inline).collect();
+    let secrets = keys.secrets.into_iter().map(Text::Inline).chain(keys.files.into_iter().map(Text::File)).collect();
+    Some(HeaderSettings { name, values, secrets })
 }

@@ -12,8 +12,8 @@ pub(crate) enum ProxySettings {
     None,
     /// `proxy_url`, with exceptions and headers for CONNECT.
     Url { url: Secret, no_proxy: String, connect_headers: Vec<(String, Secret)> },
-    /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` of the process.
-    Environment,
+    /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` of the process, with headers for CONNECT.
+    Environment { connect_headers: Vec<(String, Secret)> },
 }
 
 pub(super) fn proxy(
@@ -35,10 +35,7 @@ pub(super) fn proxy(
                 from_environment.error("if proxy_from_environment is configured, no_proxy must not be configured"),
             );
         }
-        if let Some(header) = &connect_header {
-            found.push(header.error("proxy_connect_header needs proxy_url"));
-        }
-        return ProxySettings::Environment;
+        return ProxySettings::Environment { connect_headers: flat(connect_header) };
     }
     let Some(url) = url else {
         if let Some(no_proxy) = no_proxy.filter(|list| !list.is_empty()) {
@@ -54,11 +51,11 @@ pub(super) fn proxy(
     if reqwest::Url::parse(url.expose()).ok().is_none_or(|parsed| parsed.host_str().is_none()) {
         found.push(url.error("proxy_url is not a URL").help("write for example http://proxy.example:3128"));
     }
-    let connect_headers = connect_header
-        .map(|map| map.value)
-        .into_iter()
-        .flatten()
-        .flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)))
-        .collect();
+    let connect_headers = flat(connect_header);
     ProxySettings::Url { url: url.value, no_proxy: no_proxy.map(|s| s.value).unwrap_or_default(), connect_headers }
+}
+
+fn flat(headers: Option<Spanned<BTreeMap<String, Vec<Secret>>>>) -> Vec<(String, Secret)> {
+    let all = headers.map(|map| map.value).into_iter().flatten();
+    all.flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value))).collect()
 }

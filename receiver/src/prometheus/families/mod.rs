@@ -1,17 +1,25 @@
 //! What `# TYPE`, `# HELP` and `# UNIT` lines said about metric families, remembered over scrapes, and the question
 //! which family a sample name belongs to. Builds no metrics.
 
+#[cfg(test)]
+mod tests;
+
 use hashbrown::HashMap;
 
+use super::series::ScrapeError;
 use super::text::MetricType;
 
 /// Scrapes for which a family is remembered after its last `#` line (Prometheus' `scrapeCache.metadata`).
 const KEEP_SCRAPES: u32 = 10;
 
 /// Metadata of all families of one target.
-#[derive(Default)]
 pub(crate) struct Families {
     by_name: HashMap<Box<str>, Family>,
+    max_families: usize,
+    max_bytes: usize,
+    /// Families that something is said of, and the bytes of their names and texts. What a page replaces counts until it
+    /// was read.
+    said: (usize, usize),
     /// Names whose family has a change that waits for the next scrape.
     waiting: Vec<Box<str>>,
     /// A name stays on its own until the next scrape although a family would take it in.
@@ -74,6 +82,24 @@ impl Saying<'_> {
             Saying::Unit(unit) => about.unit = unit.into(),
         }
     }
+
+    fn bytes(self) -> usize {
+        match self {
+            Saying::Type(_) => 0,
+            Saying::Help(text) | Saying::Unit(text) => text.len(),
+        }
+    }
+}
+
+impl Family {
+    fn is_said(&self) -> bool {
+        self.declared || self.later.is_some()
+    }
+
+    fn bytes(&self) -> usize {
+        let of = |about: &About| about.help.len() + about.unit.len();
+        of(&self.about) + self.later.as_deref().map_or(0, of)
+    }
 }
 
 /// What a sample is within its family.
@@ -113,6 +139,20 @@ pub(crate) struct Classified<'a> {
 }
 
 impl Families {
+    /// Nothing is known yet. `max_families` may be declared, with `max_bytes` of names, help texts and units.
+    pub(crate) fn new(max_families: usize, max_bytes: usize) -> Families {
+        Families {
+            by_name: HashMap::new(),
+            max_families,
+            max_bytes,
+            said: (0, 0),
+            waiting: Vec::new(),
+            holds_back: false,
+            next_id: 0,
+            generation: 0,
+        }
+    }
+
     /// Changes whenever something that was already asked for changes: what was derived from it is to be derived again.
     pub(crate) fn generation(&self) -> u32 {
         self.generation
@@ -120,25 +160,51 @@ impl Families {
 
     /// A `#` line. `is_used` tells of which families and names this scrape has points already: what is said of these
     /// now holds from the next scrape on, as in the reference, so that no metric is two things in one scrape.
-    pub(crate) fn say(&mut self, name: &str, saying: Saying<'_>, scrape: u32, is_used: impl Fn(FamilyId) -> bool) {
-        let Some(family) = self.by_name.get_mut(name) else {
-            let family = self.add(name);
-            (family.declared, family.last_scrape) = (true, scrape);
-            return saying.apply(&mut family.about);
+    ///
+    /// # Errors
+    /// There is more to remember than allowed.
+    pub(crate) fn say(
+        &mut self,
+        name: &str,
+        saying: Saying<'_>,
+        scrape: u32,
+        is_used: impl Fn(FamilyId) -> bool,
+    ) -> Result<(), ScrapeError> {
+        let mut is_new = true;
+        if let Some(family) = self.by_name.get_mut(name) {
+            family.last_scrape = scrape;
+            if family.later.is_none() && family.declared && saying.is_true_of(&family.about) {
+                return Ok(());
+            }
+            is_new = !family.is_said();
+        }
+        self.reserve(if is_new { name.len() } else { 0 } + saying.bytes(), is_new)?;
+        let family = match self.by_name.get_mut(name) {
+            Some(family) => family,
+            None => self.add(name),
         };
         family.last_scrape = scrape;
-        if family.later.is_none() && family.declared && saying.is_true_of(&family.about) {
-            return;
-        }
         if is_used(family.id) {
-            if family.later.is_none() {
+            let waits = family.later.is_some();
+            saying.apply(family.later.get_or_insert_with(|| Box::new(family.about.clone())));
+            if !waits {
                 self.waiting.push(name.into());
             }
-            return saying.apply(family.later.get_or_insert_with(|| Box::new(family.about.clone())));
+            return Ok(());
         }
         saying.apply(&mut family.about);
         family.declared = true;
         self.generation += u32::from(family.asked);
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: usize, is_new: bool) -> Result<(), ScrapeError> {
+        let said = (self.said.0 + usize::from(is_new), self.said.1 + bytes);
+        if said.0 > self.max_families || said.1 > self.max_bytes {
+            return Err(ScrapeError::MetadataLimit { families: self.max_families, bytes: self.max_bytes });
+        }
+        self.said = said;
+        Ok(())
     }
 
     /// A new scrape, or one that starts over: what was said too late holds now.
@@ -155,16 +221,23 @@ impl Families {
         }
     }
 
-    /// Forgets families that were not declared for a while; called after a scrape that brought samples.
-    pub(crate) fn forget_old(&mut self, scrape: u32) {
+    /// Forgets families that were not declared for a while; called after each page. When there are too many
+    /// (`is_full`), only those of this page stay, so that the next one has room.
+    pub(crate) fn forget_old(&mut self, scrape: u32, is_full: bool) {
+        let keep = if is_full { 0 } else { KEEP_SCRAPES };
         let mut changed = false;
-        self.by_name.retain(|_, family| {
-            if family.declared && scrape.saturating_sub(family.last_scrape) > KEEP_SCRAPES {
+        let mut said = (0, 0);
+        self.by_name.retain(|name, family| {
+            if family.declared && scrape.saturating_sub(family.last_scrape) > keep {
                 changed |= family.asked;
                 *family = Family { asked: family.asked, id: family.id, ..Family::default() };
             }
+            if family.is_said() {
+                said = (said.0 + 1, said.1 + name.len() + family.bytes());
+            }
             family.declared || family.asked
         });
+        self.said = said;
         self.generation += u32::from(changed);
     }
 
@@ -303,111 +376,5 @@ fn part_of(kind: MetricType, suffix: &str) -> Option<Part> {
         (MetricType::Counter, "_total") | (MetricType::Info, "_info") => Some(Part::Value),
         (MetricType::GaugeHistogram, "_bucket") => Some(Part::Value),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn declare(families: &mut Families, name: &str, kind: MetricType, scrape: u32) {
-        families.say(name, Saying::Type(kind), scrape, |_| false);
-    }
-
-    fn check(declared: &[(&str, MetricType)], sample: &str, name: &str, kind: MetricType, part: Part) {
-        let mut families = Families::default();
-        for (family, kind) in declared {
-            declare(&mut families, family, *kind, 1);
-        }
-        let got = families.classify(sample, |_| false);
-        assert_eq!((&*got.name, got.kind, got.part), (name, kind, part), "{declared:?} {sample}");
-    }
-
-    #[test]
-    fn a_suffix_counts_only_where_it_means_something_for_the_type() {
-        use MetricType::{Counter, Gauge, GaugeHistogram, Histogram, Info, Summary, Unknown};
-        check(&[("h", Histogram)], "h_bucket", "h", Histogram, Part::Bucket);
-        check(&[("h", Histogram)], "h_sum", "h", Histogram, Part::Sum);
-        check(&[("h", Histogram)], "h_total", "h_total", Unknown, Part::Value);
-        check(&[("h", Histogram)], "h", "h", Histogram, Part::Bare);
-        check(&[("s", Summary)], "s", "s", Summary, Part::Quantile);
-        check(&[("s", Summary)], "s_bucket", "s_bucket", Unknown, Part::Value);
-        check(&[("c", Counter)], "c_total", "c_total", Counter, Part::Value);
-        check(&[("c", Counter)], "c_created", "c_total", Counter, Part::Created);
-        check(&[("c", Counter)], "c_sum", "c_sum", Unknown, Part::Value);
-        check(&[("c_total", Counter)], "c_total", "c_total", Counter, Part::Value);
-        check(&[("foo", Gauge)], "foo_count", "foo_count", Unknown, Part::Value);
-        check(&[("build", Info)], "build_info", "build", Info, Part::Value);
-        check(&[("gh", GaugeHistogram)], "gh_bucket", "gh", GaugeHistogram, Part::Value);
-        check(&[("gh", GaugeHistogram)], "gh_gsum", "gh_gsum", Unknown, Part::Value);
-        check(&[("foo", Gauge), ("foo_count", Counter)], "foo_count", "foo_count", Counter, Part::Value);
-        check(&[], "_total", "_total", Unknown, Part::Value);
-    }
-
-    #[test]
-    fn a_renamed_sample_keeps_its_family_and_its_part() {
-        use MetricType::{Counter, Gauge, Summary, Unknown};
-        let mut families = Families::default();
-        for (name, kind) in [("c", Counter), ("g", Gauge), ("s", Summary)] {
-            declare(&mut families, name, kind, 1);
-        }
-        for (original, new, name, kind, part) in [
-            ("c_total", "x", "x", Counter, Part::Value),
-            ("c_created", "x_created", "x_total", Counter, Part::Created),
-            ("g", "c_total", "c_total", Gauge, Part::Value),
-            ("s_sum", "x_sum", "x", Summary, Part::Sum),
-            ("s", "x", "x", Summary, Part::Quantile),
-            ("s_count", "observations", "observations", Unknown, Part::Value),
-            ("other", "g", "g", Unknown, Part::Value),
-        ] {
-            let got = families.classify_renamed(original, new, |_| false);
-            assert_eq!((&*got.name, got.kind, got.part), (name, kind, part), "{original} as {new}");
-        }
-    }
-
-    #[test]
-    fn the_generation_changes_only_for_names_that_were_asked_for() {
-        let mut families = Families::default();
-        declare(&mut families, "a", MetricType::Counter, 1);
-        families.classify("a_total", |_| false);
-        declare(&mut families, "b", MetricType::Gauge, 1);
-        declare(&mut families, "a", MetricType::Counter, 2);
-        assert_eq!(families.generation(), 0);
-        families.say("a", Saying::Help("text"), 2, |_| false);
-        assert_eq!(families.generation(), 1);
-        families.classify("late", |_| false);
-        declare(&mut families, "late", MetricType::Gauge, 2);
-        assert_eq!(families.generation(), 2);
-    }
-
-    #[test]
-    fn what_is_said_of_a_family_in_use_holds_from_the_next_scrape_on() {
-        let mut families = Families::default();
-        let used = families.classify("h_bucket", |_| false).id;
-        // On its own so far, and so it stays; the other parts are not in use yet.
-        declare(&mut families, "h", MetricType::Histogram, 1);
-        assert_eq!(families.classify("h_bucket", |id| id == used).kind, MetricType::Unknown);
-        let histogram = families.classify("h_count", |id| id == used).id;
-        let is_used = |id| id == used || id == histogram;
-        for saying in [Saying::Type(MetricType::Gauge), Saying::Help("text"), Saying::Type(MetricType::Summary)] {
-            families.say("h", saying, 1, is_used);
-            assert_eq!(families.classify("h_count", is_used).kind, MetricType::Histogram);
-        }
-        let before = families.generation();
-        families.catch_up();
-        assert_ne!(families.generation(), before);
-        let now = families.classify("h_count", |_| false);
-        assert_eq!((now.kind, now.about.map(|about| &*about.help)), (MetricType::Summary, Some("text")));
-    }
-
-    #[test]
-    fn a_family_is_remembered_for_ten_scrapes() {
-        let mut families = Families::default();
-        declare(&mut families, "a", MetricType::Counter, 1);
-        families.forget_old(11);
-        assert_eq!(families.classify("a", |_| false).kind, MetricType::Counter);
-        families.forget_old(12);
-        assert_eq!(families.classify("a", |_| false).kind, MetricType::Unknown);
-        assert_eq!(families.generation(), 1);
     }
 }
