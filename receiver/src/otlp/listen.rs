@@ -1,6 +1,7 @@
 //! Opening the socket that a protocol listens on, and accepting from it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
