@@ -234,6 +234,8 @@ impl<H: Handler> Connection<H> {
             builder
                 .http1()
                 .timer(TokioTimer::new())
+                // A client may end its side after the request and still wait for the answer.
+                .half_close(true)
                 .header_read_timeout(limits.header_timeout)
                 .keep_alive(!limits.close_after_request);
         }

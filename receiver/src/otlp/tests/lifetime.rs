@@ -187,3 +187,22 @@ async fn broken_requests_harm_nobody_else() {
     assert!(rest(&mut good).await.starts_with("HTTP/1.1 200"));
     assert_eq!(to.points(), 1);
 }
+
+#[tokio::test]
+async fn a_client_that_ends_its_side_after_the_request_gets_its_answer() {
+    let to = start("protocols: {http: {endpoint: \"localhost:HTTP\"}}").await;
+    let body = request(1);
+    for (round, delay) in [Duration::ZERO, Duration::from_millis(5)].into_iter().enumerate() {
+        *to.delay.lock().unwrap() = delay;
+        for n in 1..=50 {
+            let mut client = connect(&to).await;
+            client.write_all(&[head(body.len()).as_bytes(), &body].concat()).await.unwrap();
+            client.shutdown().await.unwrap();
+            let answer = rest(&mut client).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{n}: {answer:?}");
+            assert_eq!(to.points(), 50 * round + n);
+        }
+    }
+    assert_eq!(to.counted("http"), (100, 0));
+    to.finish().await;
+}
