@@ -128,9 +128,11 @@ impl Exporter for FileExporter {
             let written = on_file(writer, move |writer| writer.write(&bytes, SystemTime::now())).await;
             match written {
                 Ok(()) => Outcome::Delivered { rejected: Vec::new() },
-                Err(error) => {
-                    Outcome::Retry { after: None, error: format!("cannot write {:?}: {error}", self.settings.path) }
-                }
+                Err(error) => Outcome::Retry {
+                    after: None,
+                    code: None,
+                    error: format!("cannot write {:?}: {error}", self.settings.path),
+                },
             }
         })
     }

@@ -35,12 +35,13 @@ pub(crate) struct Ticket {
 /// How a request ended.
 enum End {
     Delivered(Rejections),
-    /// Given up, with the reason for the counter, the text for people, and whether another try of the batch may help
-    /// (and when, if the destination said so).
+    /// Given up, with the reason for the counter, the text for people, whether another try of the batch may help (and
+    /// when, if the destination said so), and the code of the destination's answer.
     Lost {
         reason: Cow<'static, str>,
         error: String,
         kind: RefusalKind,
+        code: Option<i32>,
     },
 }
 
@@ -56,6 +57,7 @@ pub(crate) async fn work<E: Exporter>(inner: Arc<Inner<E>>) {
                 reason: "panic".into(),
                 error: "the exporter panicked; this is a bug, please report it".to_owned(),
                 kind: RefusalKind::Permanent,
+                code: None,
             },
         };
         inner.settle(item, end);
@@ -73,20 +75,20 @@ impl<E: Exporter> Inner<E> {
                 () = self.abort.cancelled() => return lost_at_shutdown("the time to drain is over"),
             };
             self.pace.attempted(matches!(outcome, Outcome::Retry { .. }));
-            let (after, error) = match outcome {
+            let (after, code, error) = match outcome {
                 Outcome::Delivered { rejected } => return End::Delivered(rejected),
-                Outcome::Permanent { reason, error } => {
+                Outcome::Permanent { reason, code, error } => {
                     let error = format!("not retryable error: {error}");
-                    return End::Lost { reason, error, kind: RefusalKind::Permanent };
+                    return End::Lost { reason, error, kind: RefusalKind::Permanent, code };
                 }
-                Outcome::Retry { after, error } => (after, error),
+                Outcome::Retry { after, code, error } => (after, code, error),
             };
             let Some(mut wait) = backoff.next(after, fastrand::f64()) else {
                 let (reason, error) = match self.settings.retry.enabled {
                     true => ("retries_exhausted", format!("no more retries left: {error}")),
                     false => ("retry_disabled", format!("{error}; {RETRY_HINT}")),
                 };
-                return End::Lost { reason: reason.into(), error, kind: RefusalKind::Retry(after) };
+                return End::Lost { reason: reason.into(), error, kind: RefusalKind::Retry(after), code };
             };
             if let Some(deadline) = self.drain_deadline() {
                 wait = wait.min(DRAIN_WAIT.max(after.unwrap_or_default()));
@@ -111,7 +113,10 @@ impl<E: Exporter> Inner<E> {
         let Some(limit) = self.settings.timeout else { return send.await };
         match tokio::time::timeout(limit, send).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::Retry { after: None, error: format!("no answer within the timeout of {limit:?}") },
+            Err(_) => {
+                let error = format!("no answer within the timeout of {limit:?}");
+                Outcome::Retry { after: None, code: None, error }
+            }
         }
     }
 
@@ -124,13 +129,13 @@ impl<E: Exporter> Inner<E> {
                 self.ledger.delivered(points, &rejected);
                 item.ticket.delivered_some.store(true, Relaxed);
             }
-            End::Lost { reason, error, kind } => {
+            End::Lost { reason, error, kind, code } => {
                 tracing::error!(
                     exporter = %self.id, %error, dropped_items = points, reason = &*reason,
                     "Exporting failed. Dropping data."
                 );
                 self.ledger.lost(points, reason);
-                item.ticket.fail(Refusal { kind, reason: error.into() });
+                item.ticket.fail(Refusal { kind, reason: error.into(), code });
             }
         }
     }
@@ -145,7 +150,7 @@ impl<E: Exporter> Inner<E> {
 
 fn lost_at_shutdown(error: &str) -> End {
     let error = format!("interrupted due to shutdown: {error}");
-    End::Lost { reason: "shutdown".into(), error, kind: RefusalKind::Retry(None) }
+    End::Lost { reason: "shutdown".into(), error, kind: RefusalKind::Retry(None), code: None }
 }
 
 const RETRY_HINT: &str = "try enabling retry_on_failure to retry on retryable errors";

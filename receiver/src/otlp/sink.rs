@@ -44,13 +44,15 @@ impl Failure {
     }
 }
 
-/// Retryable refusals are `UNAVAILABLE`, permanent ones `INTERNAL`.
+/// The code of a destination that refused is kept; of others, retryable refusals are `UNAVAILABLE`, permanent ones
+/// `INTERNAL`.
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Failure {
         let (code, retry_after) = match refusal.kind {
             RefusalKind::Retry(after) => (Code::Unavailable, after),
             RefusalKind::Permanent => (Code::Internal, None),
         };
+        let code = refusal.code.map(Code::from).filter(|&code| code != Code::Ok).unwrap_or(code);
         Failure { code, message: refusal.reason.into_owned(), retry_after }
     }
 }
