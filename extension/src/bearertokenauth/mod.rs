@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use ::config::{Built, Node, Secret};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Uri};
-use proto::auth::{AuthOffer, ClientAuth, ServerAuth};
+use proto::auth::{AuthOffer, Check, ClientAuth, Denied, ServerAuth};
 use proto::{BoxFuture, BuildContext};
 
 use crate::credentials::{Authenticator, same, show, shown};
@@ -77,7 +77,13 @@ impl Tokens {
 }
 
 impl ServerAuth for Tokens {
-    fn authenticate(&self, headers: &HeaderMap) -> Result<(), String> {
+    fn authenticate(&self, headers: &HeaderMap) -> Check<'_> {
+        Check::Done(self.check(headers).map_err(Denied::Unauthenticated))
+    }
+}
+
+impl Tokens {
+    fn check(&self, headers: &HeaderMap) -> Result<(), String> {
         let Some(shown) = shown(headers, &self.header) else {
             return Err(format!("missing or empty authorization header: {}", self.config.header.as_str()));
         };
@@ -122,7 +128,11 @@ mod tests {
     fn check(offer: &AuthOffer, header: &str, value: &str) -> Result<(), String> {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::try_from(header).unwrap(), HeaderValue::from_str(value).unwrap());
-        offer.server.as_ref().unwrap().authenticate(&headers)
+        match offer.server.as_ref().unwrap().authenticate(&headers) {
+            Check::Done(Ok(())) => Ok(()),
+            Check::Done(Err(Denied::Unauthenticated(reason))) => Err(reason),
+            _ => panic!("tokens are checked at once"),
+        }
     }
 
     async fn sent(offer: &AuthOffer, header: &str) -> String {

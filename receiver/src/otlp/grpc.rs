@@ -70,7 +70,7 @@ impl GrpcHandler {
     async fn take(&self, request: Request<Incoming>) -> Result<(), Failure> {
         let (head, body) = request.into_parts();
         known_method(head.uri.path())?;
-        self.sink.authenticate(&head.headers)?;
+        self.sink.authenticate(&head.headers).await?;
         let message = self.message(body, &head.headers).await?;
         self.sink.take(message, Form::Protobuf, &head.headers, |error| self.not_inflated(error)).await
     }

@@ -90,15 +90,15 @@ impl HttpHandler {
 
     async fn authenticated(&self, request: Request<Incoming>) -> Result<Response<Reply>, Close> {
         let checked = if self.request_params.is_empty() {
-            self.sink.authenticate(request.headers())
+            self.sink.authenticate(request.headers()).await
         } else {
             let mut sources = request.headers().clone();
             add_query(&mut sources, request.uri().query().unwrap_or_default(), &self.request_params);
-            self.sink.authenticate(&sources)
+            self.sink.authenticate(&sources).await
         };
         match checked {
             Ok(()) => self.routed(request).await,
-            Err(failure) => Ok(early(request.headers(), StatusCode::UNAUTHORIZED, failure)),
+            Err(failure) => Ok(early(request.headers(), http_status(failure.code), failure)),
         }
     }
 

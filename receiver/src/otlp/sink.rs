@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use proto::auth::ServerAuth;
+use proto::auth::{Denied, ServerAuth};
 use proto::otlp::{DecodeError, DecodeLimits, RpcStatus, decode, decode_json_within};
 use proto::{Batch, BuildContext, Counter, Next, Refusal, RefusalKind};
 use tonic::Code;
@@ -127,9 +127,12 @@ impl Sink {
     }
 
     /// Asks the authenticator, if there is one.
-    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<(), Failure> {
         let Some(auth) = &self.auth else { return Ok(()) };
-        auth.authenticate(headers).map_err(|reason| Failure::new(Code::Unauthenticated, reason))
+        auth.authenticate(headers).answer().await.map_err(|denied| match denied {
+            Denied::Unauthenticated(reason) => Failure::new(Code::Unauthenticated, reason),
+            Denied::Busy(reason) => Failure::new(Code::Unavailable, reason),
+        })
     }
 
     /// Room for large bodies.
