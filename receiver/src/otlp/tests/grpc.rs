@@ -175,6 +175,15 @@ async fn snappy_is_understood_and_broken_frames_are_refused() {
 }
 
 #[tokio::test]
+async fn headers_may_be_as_large_as_tokens_and_baggage_get() {
+    let to = start(GRPC).await;
+    let large = "x".repeat(90_000);
+    let headers = [("content-type", "application/grpc"), ("x-baggage", &*large)];
+    assert_eq!(raw(&to, &headers, frame(0, &request(1))).await, (200, None, String::new()));
+    assert_eq!(to.points(), 1);
+}
+
+#[tokio::test]
 async fn the_clients_timeout_ends_the_wait_and_the_points_count_once() {
     let to = start(GRPC).await;
     let message = frame(0, &request(3));
