@@ -158,7 +158,7 @@ service:
     metrics: {{receivers: [otlp], exporters: [otlphttp]}}
 ",
         // A hash that takes a while.
-        USERS.trim_start_matches("edge:").trim().replace("$05$", "$11$").replace('$', "$$"),
+        USERS.trim_start_matches("edge:").trim().replace("$05$", "$08$").replace('$', "$$"),
         sink.url()
     );
     let mut agent = Agent::with_config(&config).start().await;
@@ -174,17 +174,17 @@ service:
             status
         }
     };
-    let guesses: Vec<_> =
-        (0..40).map(|n| tokio::spawn(post(if n % 2 == 0 { "slow" } else { "unknown" }, "guess"))).collect();
+    let guesses: Vec<_> = (0..40).map(|_| tokio::spawn(post("slow", "guess"))).collect();
     wait_until("a first guess", PATIENCE, || (answered.load(Relaxed) > 0).then_some(())).await;
+    let before = answered.load(Relaxed);
     for _ in 0..3 {
         let page = client.get(format!("http://127.0.0.1:{health}/")).send().await.unwrap();
         assert_eq!(page.status(), 200);
         assert_eq!(post("fast", "open").await, 200);
     }
-    // The guesses still wait for their turns.
-    let before = answered.load(Relaxed);
-    assert!(before < 30, "{before} answers");
+    // Three answers are those to the other user; the guesses still wait for their turns.
+    let meanwhile = answered.load(Relaxed) - before - 3;
+    assert!(meanwhile < 10, "{meanwhile} guesses were answered before");
     for guess in guesses {
         let status = guess.await.unwrap();
         assert!(status == 401 || status == 503, "{status}");
