@@ -147,7 +147,7 @@ async fn bombs_of_empty_points_and_large_bodies_that_come_together_cost_little_m
     );
     // Resources without anything.
     let protobuf = dense("", "\n\0", "");
-    let points = (0..40_000).map(|n| point(n, 1, &[("path", "/a"), ("n", &n.to_string())])).collect();
+    let points = (0..40_000).map(|n| point(n, 1, &[("path", "/a"), ("n", &format!("other {n}"))])).collect();
     let large =
         gzip(std::iter::once(request(&[("service.name", "other")], vec![gauge("other", points)]).encode_to_vec()));
     let gzipped = ("content-encoding", "gzip");

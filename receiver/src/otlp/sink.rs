@@ -14,7 +14,7 @@ use super::inflate::{Encoding, InflateError};
 use super::room::{Held, Room};
 
 /// Bodies above this are inflated and decoded on a blocking thread, so that they do not hold up other requests.
-const INLINE_BYTES: usize = 256 << 10;
+const INLINE_BYTES: usize = 1 << 20;
 /// A compressed body above this is larger than that once it is inflated, most likely.
 const INLINE_COMPRESSED_BYTES: usize = INLINE_BYTES / 8;
 
