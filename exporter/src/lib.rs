@@ -61,6 +61,8 @@ pub enum Outcome {
     Retry {
         /// The destination asked to wait this long.
         after: Option<Duration>,
+        /// gRPC code of the destination's answer, for a destination that has such.
+        code: Option<i32>,
         /// Text for people.
         error: String,
     },
@@ -68,6 +70,8 @@ pub enum Outcome {
     Permanent {
         /// Short reason for the counter, `invalid_parameter`.
         reason: Cow<'static, str>,
+        /// gRPC code of the destination's answer, for a destination that has such.
+        code: Option<i32>,
         /// Text for people.
         error: String,
     },

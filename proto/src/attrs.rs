@@ -194,6 +194,11 @@ impl Attrs {
         self.sets.is_empty()
     }
 
+    /// Bytes in use, without room to grow.
+    pub fn used_bytes(&self) -> usize {
+        self.typed.len() * (24 + 5) + self.raw.len() + self.pairs.len() * 8 + self.sets.len() * (16 + 5)
+    }
+
     /// Bytes held, for accounting.
     pub fn size_bytes(&self) -> usize {
         self.typed.capacity() * 24

@@ -8,10 +8,37 @@ use http::{HeaderMap, Method, Uri};
 
 use crate::BoxFuture;
 
+/// A request that is not let in. The text must not repeat credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// It does not show what it should.
+    Unauthenticated(String),
+    /// There are too many to check; it may come again.
+    Busy(String),
+}
+
+/// An authenticator's answer.
+pub enum Check<'a> {
+    /// It is known at once.
+    Done(Result<(), Denied>),
+    /// It takes work that would hold up other requests.
+    Later(BoxFuture<'a, Result<(), Denied>>),
+}
+
+impl Check<'_> {
+    /// The answer, when it is there.
+    pub async fn answer(self) -> Result<(), Denied> {
+        match self {
+            Check::Done(answer) => answer,
+            Check::Later(answer) => answer.await,
+        }
+    }
+}
+
 /// Checks incoming requests (`bearertokenauth`, `basicauth` as server).
 pub trait ServerAuth: Send + Sync {
-    /// Accepts the request's headers or says why not; the text must not repeat credentials.
-    fn authenticate(&self, headers: &HeaderMap) -> Result<(), String>;
+    /// Accepts the request's headers or says why not. Must not block.
+    fn authenticate(&self, headers: &HeaderMap) -> Check<'_>;
 }
 
 /// Adds credentials to outgoing requests (`sigv4auth`, `bearertokenauth`, `basicauth` as client).

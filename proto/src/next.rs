@@ -30,22 +30,24 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// Text for people.
     pub reason: Cow<'static, str>,
+    /// The gRPC code of the destination that refused, which clients that push are told.
+    pub code: Option<i32>,
 }
 
 impl Refusal {
     /// A refusal that may be retried.
     pub fn retry(reason: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { kind: RefusalKind::Retry(None), reason: reason.into() }
+        Refusal { kind: RefusalKind::Retry(None), reason: reason.into(), code: None }
     }
 
     /// A refusal that may be retried after a time.
     pub fn retry_after(after: Duration, reason: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { kind: RefusalKind::Retry(Some(after)), reason: reason.into() }
+        Refusal { kind: RefusalKind::Retry(Some(after)), reason: reason.into(), code: None }
     }
 
     /// A refusal that stays.
     pub fn permanent(reason: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { kind: RefusalKind::Permanent, reason: reason.into() }
+        Refusal { kind: RefusalKind::Permanent, reason: reason.into(), code: None }
     }
 
     /// How long to wait before the batch is offered again: `pause`, or longer when the refusal says so.
@@ -65,9 +67,7 @@ impl Refusal {
     /// that can still succeed must get its chance; of two delays the longer one wins.
     pub fn merge(self, other: Refusal) -> Refusal {
         match (self.kind, other.kind) {
-            (RefusalKind::Retry(a), RefusalKind::Retry(b)) => {
-                Refusal { kind: RefusalKind::Retry(a.max(b)), reason: self.reason }
-            }
+            (RefusalKind::Retry(a), RefusalKind::Retry(b)) => Refusal { kind: RefusalKind::Retry(a.max(b)), ..self },
             (RefusalKind::Permanent, RefusalKind::Retry(_)) => other,
             _ => self,
         }

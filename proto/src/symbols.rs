@@ -90,6 +90,11 @@ impl Symbols {
         self.ends.is_empty()
     }
 
+    /// Bytes in use, without room to grow.
+    pub fn used_bytes(&self) -> usize {
+        self.text.len() + self.ends.len() * (4 + 8 + 5)
+    }
+
     /// Bytes held, for accounting.
     pub fn size_bytes(&self) -> usize {
         self.text.capacity() + self.ends.capacity() * 4 + self.hashes.capacity() * 8 + self.index.capacity() * 5

@@ -149,6 +149,15 @@ impl Tables {
         &self.resources[self.scopes[self.metrics[metric as usize].scope as usize].resource as usize]
     }
 
+    /// Bytes in use, without room to grow: what the entries so far have to take.
+    pub fn used_bytes(&self) -> usize {
+        self.symbols.used_bytes()
+            + self.attrs.used_bytes()
+            + self.resources.len() * size_of::<Resource>()
+            + self.scopes.len() * size_of::<Scope>()
+            + self.metrics.len() * size_of::<Metric>()
+    }
+
     /// Bytes held, for accounting.
     pub fn size_bytes(&self) -> usize {
         self.symbols.size_bytes()

@@ -35,18 +35,23 @@ fn json(answer: &HttpAnswer) -> serde_json::Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-/// Pushes over gRPC and HTTP and expects `UNAVAILABLE` and 503 with this text and, if given, a delay in seconds.
-async fn assert_refused(entrance: &Entrance, text: &str, delay_s: Option<u32>) {
+/// Pushes over gRPC and HTTP and expects `UNAVAILABLE` and 503 with this text.
+async fn assert_unavailable(entrance: &Entrance, text: &str) {
+    assert_refused(entrance, text, (Code::Unavailable, 503), None).await;
+}
+
+/// Pushes over gRPC and HTTP and expects a code and a status with this text and, if given, a delay in seconds.
+async fn assert_refused(entrance: &Entrance, text: &str, expected: (Code, u16), delay_s: Option<u32>) {
     let status = push_grpc(&entrance.grpc_url(), numbered(-1), None).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert_eq!(status.code(), expected.0, "{status}");
     assert!(status.message().contains(text), "{status}");
     // google.rpc.RetryInfo, packed into the details.
     let details = String::from_utf8_lossy(status.details()).into_owned();
     assert_eq!(details.contains("google.rpc.RetryInfo"), delay_s.is_some());
     let answer = push_http(&entrance.http_url(), &numbered(-1), Encoding::Json).await.unwrap();
-    assert_eq!(answer.status, 503);
+    assert_eq!(answer.status, expected.1);
     let told = json(&answer);
-    assert_eq!(told["code"], 14);
+    assert_eq!(told["code"], expected.0 as i32);
     assert!(told["message"].as_str().unwrap().contains(text), "{told}");
     let retry_after = answer.headers.get("retry-after").map(|value| value.to_str().unwrap().to_owned());
     assert_eq!(retry_after, delay_s.map(|seconds| seconds.to_string()));
@@ -64,7 +69,7 @@ async fn a_full_queue_is_unavailable_and_costs_only_what_was_refused() {
         push_grpc(&entrance.grpc_url(), numbered(n), None).await.unwrap();
     }
     for _ in 0..4 {
-        assert_refused(&entrance, "sending queue is full", None).await;
+        assert_unavailable(&entrance, "sending queue is full").await;
     }
     let page = agent.metrics().await.unwrap();
     assert_eq!(page.sum("otelcol_receiver_accepted_metric_points", &[]), Some(3.0));
@@ -88,13 +93,13 @@ async fn memory_pressure_is_unavailable() {
     let limiter = "memory_limiter: {check_interval: 100ms, limit_mib: 2}";
     let exporter = format!("otlphttp: {{endpoint: '{}'}}", sink.url());
     let mut agent = Agent::with_config(&config(&entrance, Some(limiter), &exporter)).start().await;
-    assert_refused(&entrance, "data refused due to high memory usage", None).await;
+    assert_unavailable(&entrance, "data refused due to high memory usage").await;
     assert!(agent.stop().await.success());
     assert!(sink.received().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_destination_asks_for_reaches_the_client_of_a_pipeline_without_queue_and_retry() {
+async fn what_a_destination_answers_reaches_the_client_of_a_pipeline_without_queue_and_retry() {
     let (sink, entrance) = (Sink::start().await, Entrance::new());
     let exporter = format!(
         "otlphttp: {{endpoint: '{}', sending_queue: {{enabled: false}}, retry_on_failure: {{enabled: false}}}}",
@@ -102,7 +107,7 @@ async fn what_a_destination_asks_for_reaches_the_client_of_a_pipeline_without_qu
     );
     let mut agent = Agent::with_config(&config(&entrance, None, &exporter)).start().await;
     sink.always_reply(Reply::Refuse { status: 429, code: Code::ResourceExhausted, retry_after: Some(17) });
-    assert_refused(&entrance, "429", Some(17)).await;
+    assert_refused(&entrance, "429", (Code::ResourceExhausted, 429), Some(17)).await;
     // What the client keeps is not called dropped, and the log says what would help.
     agent
         .wait_log(
@@ -111,11 +116,17 @@ async fn what_a_destination_asks_for_reaches_the_client_of_a_pipeline_without_qu
         )
         .await;
     assert!(!agent.log().contains("Dropping data"));
-    sink.always_reply(Reply::Refuse { status: 400, code: Code::InvalidArgument, retry_after: None });
-    let status = push_grpc(&entrance.grpc_url(), numbered(-1), None).await.unwrap_err();
-    assert_eq!(status.code(), Code::Internal, "{status}");
-    let answer = push_http(&entrance.http_url(), &numbered(-1), Encoding::Json).await.unwrap();
-    assert_eq!((answer.status, &json(&answer)["code"]), (500, &serde_json::json!(13)));
+    for (status, code, expected) in [
+        (400, Code::InvalidArgument, 400),
+        (401, Code::Unauthenticated, 401),
+        (403, Code::PermissionDenied, 403),
+        (404, Code::Unimplemented, 404),
+        (500, Code::Unknown, 500),
+        (502, Code::Unavailable, 503),
+    ] {
+        sink.always_reply(Reply::Refuse { status, code, retry_after: None });
+        assert_refused(&entrance, &status.to_string(), (code, expected), None).await;
+    }
     sink.always_reply(Reply::Take);
     push_grpc(&entrance.grpc_url(), numbered(1), None).await.unwrap();
     assert_eq!(sink.received().len(), 1);

@@ -2,6 +2,9 @@
 //! passwords. Everything through the real binary.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use serde_json::json;
 use tests::agent::{AgentBuilder, PATIENCE};
@@ -136,6 +139,57 @@ async fn a_gateway_turns_away_who_cannot_show_them() {
     assert_eq!(answer.status(), 401);
     assert!(sink.received().is_empty());
     assert!(!gateway.log().contains(PASSWORD) && !gateway.log().contains("guessed"), "{}", gateway.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_guess_passwords_hold_up_nobody_else() {
+    let (sink, push, health) = (Sink::start().await, free_port(), free_port());
+    let config = format!(
+        "extensions:
+  health_check: {{endpoint: 127.0.0.1:{health}}}
+  basicauth: {{htpasswd: {{inline: \"slow:{}\\nfast:open\"}}}}
+receivers:
+  otlp: {{protocols: {{http: {{endpoint: 127.0.0.1:{push}, auth: {{authenticator: basicauth}}}}}}}}
+exporters:
+  otlphttp: {{endpoint: \"{}\"}}
+service:
+  extensions: [health_check, basicauth]
+  pipelines:
+    metrics: {{receivers: [otlp], exporters: [otlphttp]}}
+",
+        // A hash that takes a while.
+        USERS.trim_start_matches("edge:").trim().replace("$05$", "$08$").replace('$', "$$"),
+        sink.url()
+    );
+    let mut agent = Agent::with_config(&config).start().await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let post = |user: &'static str, password: &'static str| {
+        let sending = client.post(format!("http://127.0.0.1:{push}/v1/metrics")).basic_auth(user, Some(password));
+        let sending = sending.header("content-type", "application/json").body("{}").send();
+        let answered = answered.clone();
+        async move {
+            let status = sending.await.unwrap().status().as_u16();
+            answered.fetch_add(1, Relaxed);
+            status
+        }
+    };
+    let guesses: Vec<_> = (0..40).map(|_| tokio::spawn(post("slow", "guess"))).collect();
+    wait_until("a first guess", PATIENCE, || (answered.load(Relaxed) > 0).then_some(())).await;
+    let before = answered.load(Relaxed);
+    for _ in 0..3 {
+        let page = client.get(format!("http://127.0.0.1:{health}/")).send().await.unwrap();
+        assert_eq!(page.status(), 200);
+        assert_eq!(post("fast", "open").await, 200);
+    }
+    // Three answers are those to the other user; the guesses still wait for their turns.
+    let meanwhile = answered.load(Relaxed) - before - 3;
+    assert!(meanwhile < 10, "{meanwhile} guesses were answered before");
+    for guess in guesses {
+        let status = guess.await.unwrap();
+        assert!(status == 401 || status == 503, "{status}");
+    }
+    assert!(agent.stop().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,6 +86,7 @@ impl CloudWatch {
         }
         Outcome::Retry {
             after: None,
+            code: None,
             error: format!(
                 "log stream {:?} of group {:?} does not appear after its creation",
                 request.stream, request.group

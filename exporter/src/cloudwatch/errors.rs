@@ -79,10 +79,10 @@ impl ApiError {
     /// The outcome of an attempt that ended with this error.
     pub(super) fn outcome(self) -> Outcome {
         match self.kind {
-            Kind::Invalid => Outcome::Permanent { reason: reason(&self.code), error: self.text },
+            Kind::Invalid => Outcome::Permanent { reason: reason(&self.code), code: None, error: self.text },
             // Written before; the answer was lost.
             Kind::Duplicate => Outcome::Delivered { rejected: Vec::new() },
-            _ => Outcome::Retry { after: self.after, error: self.text },
+            _ => Outcome::Retry { after: self.after, code: None, error: self.text },
         }
     }
 
@@ -202,7 +202,7 @@ mod tests {
         let outcome =
             |kind, code: &str| ApiError { kind, code: code.to_owned(), text: "why".to_owned(), after: wish }.outcome();
         for kind in [Kind::NotFound, Kind::Exists, Kind::Denied, Kind::Throttled, Kind::Transient, Kind::Timeout] {
-            let Outcome::Retry { after, error } = outcome(kind, "") else { panic!("{kind:?} is not retried") };
+            let Outcome::Retry { after, error, .. } = outcome(kind, "") else { panic!("{kind:?} is not retried") };
             assert_eq!((after, error.as_str()), (wish, "why"), "{kind:?}");
         }
         assert!(matches!(outcome(Kind::Duplicate, ""), Outcome::Delivered { rejected } if rejected.is_empty()));

@@ -65,6 +65,7 @@ impl Target {
             _ => Box::pin(async {
                 Outcome::Permanent {
                     reason: "wrong_destination".into(),
+                    code: None,
                     error: "the request was made for another destination".to_owned(),
                 }
             }),

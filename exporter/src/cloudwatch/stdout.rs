@@ -17,5 +17,9 @@ pub(super) async fn send(lines: &Lines) -> Outcome {
         Ok(Err(error)) => error.to_string(),
         Err(error) => error.to_string(),
     };
-    Outcome::Permanent { reason: "stdout".into(), error: format!("cannot write to standard output: {error}") }
+    Outcome::Permanent {
+        reason: "stdout".into(),
+        code: None,
+        error: format!("cannot write to standard output: {error}"),
+    }
 }

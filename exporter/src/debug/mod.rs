@@ -148,7 +148,11 @@ impl DebugExporter {
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        Outcome::Permanent { reason: "output".into(), error: format!("cannot write to output_paths: {error}") }
+        Outcome::Permanent {
+            reason: "output".into(),
+            code: None,
+            error: format!("cannot write to output_paths: {error}"),
+        }
     }
 }
 

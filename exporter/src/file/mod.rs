@@ -125,9 +125,11 @@ impl Exporter for FileExporter {
             let written = write(writer, bytes).await;
             match written {
                 Ok(()) => Outcome::Delivered { rejected: Vec::new() },
-                Err(error) => {
-                    Outcome::Retry { after: None, error: format!("cannot write {:?}: {error}", self.settings.path) }
-                }
+                Err(error) => Outcome::Retry {
+                    after: None,
+                    code: None,
+                    error: format!("cannot write {:?}: {error}", self.settings.path),
+                },
             }
         })
     }

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use base64::Engine;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
 use proto::otlp::RpcStatus;
 use serde::Deserialize;
+use tonic::Code;
 
 use super::compress::inflate;
 use super::transport::{Answer, MAX_ANSWER_BYTES};
@@ -31,10 +32,25 @@ pub(super) fn http(answer: &Answer, json: bool) -> Outcome {
     }
     let details = details(answer).map(|m| format!(": {m}")).unwrap_or_default();
     let error = format!("the server answered HTTP status {}{details}", answer.status);
+    let code = Some(code_of(answer.status));
     match answer.status.as_u16() {
-        429 | 502 | 503 | 504 => Outcome::Retry { after: retry_after(&answer.headers, SystemTime::now()), error },
-        code => Outcome::Permanent { reason: format!("http_{code}").into(), error },
+        429 | 502 | 503 | 504 => Outcome::Retry { after: retry_after(&answer.headers, SystemTime::now()), code, error },
+        status => Outcome::Permanent { reason: format!("http_{status}").into(), code, error },
     }
+}
+
+/// The gRPC code that the Collector's exporter gives an HTTP status.
+fn code_of(status: StatusCode) -> i32 {
+    let code = match status.as_u16() {
+        400 => Code::InvalidArgument,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 => Code::ResourceExhausted,
+        502..=504 => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    code as i32
 }
 
 /// What the server says about an error: the message of a `google.rpc.Status`, or a line of text.
@@ -118,9 +134,10 @@ pub(super) fn grpc(answer: &Answer) -> Outcome {
     };
     let Some(code) = header("grpc-status").and_then(|code| code.parse::<i32>().ok()) else {
         let error = format!("the answer has no gRPC status (HTTP status {})", answer.status);
+        let http_code = Some(code_of(answer.status));
         return match answer.status.as_u16() {
-            200 | 429 | 502 | 503 | 504 => Outcome::Retry { after: None, error },
-            code => Outcome::Permanent { reason: format!("http_{code}").into(), error },
+            200 | 429 | 502 | 503 | 504 => Outcome::Retry { after: None, code: http_code, error },
+            status => Outcome::Permanent { reason: format!("http_{status}").into(), code: http_code, error },
         };
     };
     if code == 0 {
@@ -135,10 +152,10 @@ pub(super) fn grpc(answer: &Answer) -> Outcome {
     let error = format!("rpc error: code {code}: {message}");
     match code {
         // Canceled, DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss.
-        1 | 4 | 10 | 11 | 14 | 15 => Outcome::Retry { after, error },
+        1 | 4 | 10 | 11 | 14 | 15 => Outcome::Retry { after, code: Some(code), error },
         // ResourceExhausted, only when the server says that it will recover.
-        8 if after.is_some() => Outcome::Retry { after, error },
-        _ => Outcome::Permanent { reason: format!("grpc_{code}").into(), error },
+        8 if after.is_some() => Outcome::Retry { after, code: Some(code), error },
+        _ => Outcome::Permanent { reason: format!("grpc_{code}").into(), code: Some(code), error },
     }
 }
 
@@ -240,17 +257,20 @@ mod tests {
                 (&[("retry-after", "3")], Some(Duration::from_secs(3))),
                 (&[("retry-after", "x")], None),
             ] {
-                let Outcome::Retry { after, .. } = http(&answer(status, headers, b""), false) else {
+                let Outcome::Retry { after, code, .. } = http(&answer(status, headers, b""), false) else {
                     panic!("{status} is not retried")
                 };
-                assert_eq!(after, expected, "{status}");
+                assert_eq!((after, code), (expected, Some(if status == 429 { 8 } else { 14 })), "{status}");
             }
         }
-        for status in [301, 400, 401, 403, 404, 405, 408, 413, 415, 422, 431, 500, 501, 505, 507] {
-            let Outcome::Permanent { reason, .. } = http(&answer(status, &[("retry-after", "3")], b""), false) else {
+        let coded = [(400, 3), (401, 16), (403, 7), (404, 12)];
+        let others = [301, 405, 408, 413, 415, 422, 431, 500, 501, 505, 507].map(|status| (status, 2));
+        for (status, expected) in coded.into_iter().chain(others) {
+            let Outcome::Permanent { reason, code, .. } = http(&answer(status, &[("retry-after", "3")], b""), false)
+            else {
                 panic!("{status} is retried")
             };
-            assert_eq!(reason, format!("http_{status}"));
+            assert_eq!((&*reason, code), (&*format!("http_{status}"), Some(expected)));
         }
     }
 
@@ -364,15 +384,19 @@ mod tests {
         let wish = Some(Duration::from_secs(3));
         for code in [1, 4, 10, 11, 14, 15] {
             for wish in [None, wish] {
-                let Outcome::Retry { after, .. } = outcome(code, wish) else { panic!("{code} is not retried") };
-                assert_eq!(after, wish, "{code}");
+                let Outcome::Retry { after, code: kept, .. } = outcome(code, wish) else {
+                    panic!("{code} is not retried")
+                };
+                assert_eq!((after, kept), (wish, Some(code)));
             }
         }
         for code in [2, 3, 5, 6, 7, 8, 9, 12, 13, 16] {
-            let Outcome::Permanent { reason, .. } = outcome(code, None) else { panic!("{code} is retried") };
-            assert_eq!(reason, format!("grpc_{code}"));
+            let Outcome::Permanent { reason, code: kept, .. } = outcome(code, None) else {
+                panic!("{code} is retried")
+            };
+            assert_eq!((&*reason, kept), (&*format!("grpc_{code}"), Some(code)));
         }
-        let Outcome::Retry { after, error } = outcome(8, wish) else { panic!("not retried") };
+        let Outcome::Retry { after, error, .. } = outcome(8, wish) else { panic!("not retried") };
         assert_eq!((after, error.as_str()), (wish, "rpc error: code 8: not now"));
     }
 }

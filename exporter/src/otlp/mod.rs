@@ -133,7 +133,9 @@ impl Exporter for OtlpExporter {
         Box::pin(async move {
             match self.peers.get() {
                 Some(peers) => self.transport.send(peers, &request.body, self.compression, self.json).await,
-                None => Outcome::Retry { after: None, error: "the exporter has not been started".to_owned() },
+                None => {
+                    Outcome::Retry { after: None, code: None, error: "the exporter has not been started".to_owned() }
+                }
             }
         })
     }

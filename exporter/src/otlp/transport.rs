@@ -70,7 +70,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 impl Transport {
     /// One attempt, with the clients that are next.
     pub(super) async fn send(&self, peers: &Peers, body: &Bytes, compression: Compression, json: bool) -> Outcome {
-        let retry = |error: String| Outcome::Retry { after: None, error };
+        let retry = |error: String| Outcome::Retry { after: None, code: None, error };
         let _permit = match &peers.permits {
             Some(permits) => permits.acquire().await.ok(),
             None => None,

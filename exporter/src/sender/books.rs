@@ -26,6 +26,8 @@ pub(crate) struct Lost {
     pub(crate) error: String,
     /// Whether another try of the batch may help, and when if the destination said so.
     pub(crate) kind: RefusalKind,
+    /// The status that the destination gave.
+    pub(crate) code: Option<i32>,
 }
 
 impl Books {

@@ -71,11 +71,11 @@ pub(super) enum Step {
 }
 
 pub(super) fn retry() -> Step {
-    Step::Answer(Outcome::Retry { after: None, error: "busy".into() })
+    Step::Answer(Outcome::Retry { after: None, code: None, error: "busy".into() })
 }
 
 pub(super) fn permanent() -> Step {
-    Step::Answer(Outcome::Permanent { reason: "invalid".into(), error: "no".into() })
+    Step::Answer(Outcome::Permanent { reason: "invalid".into(), code: Some(3), error: "no".into() })
 }
 
 impl Exporter for Arc<Scripted> {
@@ -303,10 +303,11 @@ async fn without_a_queue_the_caller_learns_the_result() {
     assert!(run.sender.export(batch(5)).await.unwrap_err().is_retryable());
     // What the destination asked for is told to the caller, whose clients may be told in turn.
     let after = Some(Duration::from_secs(7));
-    let busy = Step::Answer(Outcome::Retry { after, error: "busy".into() });
+    let busy = Step::Answer(Outcome::Retry { after, code: Some(8), error: "busy".into() });
     let one_attempt = |s: &mut SenderSettings| (s.queue.enabled, s.retry.enabled) = (false, false);
     let run = start(script([busy]), one_attempt).await;
-    assert_eq!(run.sender.export(batch(5)).await.unwrap_err().kind, proto::RefusalKind::Retry(after));
+    let refusal = run.sender.export(batch(5)).await.unwrap_err();
+    assert_eq!((refusal.kind, refusal.code), (proto::RefusalKind::Retry(after), Some(8)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,8 @@ impl Drop for Ticket {
         self.reservation = None;
         let Some(Waiter { tell, left_out }) = self.waiter.take() else { return };
         let lost = std::mem::take(&mut *self.lost.lock().expect("no panic while locked"));
-        let refusals = lost.iter().map(|lost| Refusal { kind: lost.kind, reason: lost.error.clone().into() });
+        let refusals =
+            lost.iter().map(|lost| Refusal { kind: lost.kind, reason: lost.error.clone().into(), code: lost.code });
         let (tell, answer) = match refusals.reduce(Refusal::merge) {
             None => (Some(tell), Ok(())),
             // Sending the batch again would write the delivered part twice.

@@ -25,12 +25,13 @@ pub(crate) struct Item<R> {
 /// How a request ended.
 enum End {
     Delivered(Rejections),
-    /// Given up, with the reason for the counter, the text for people, and whether another try of the batch may help
-    /// (and when, if the destination said so).
+    /// Given up, with the reason for the counter, the text for people, whether another try of the batch may help (and
+    /// when, if the destination said so), and the code of the destination's answer.
     Lost {
         reason: Cow<'static, str>,
         error: String,
         kind: RefusalKind,
+        code: Option<i32>,
     },
 }
 
@@ -46,6 +47,7 @@ pub(crate) async fn work<E: Exporter>(inner: Arc<Inner<E>>) {
                 reason: "panic".into(),
                 error: "the exporter panicked; this is a bug, please report it".to_owned(),
                 kind: RefusalKind::Permanent,
+                code: None,
             },
         };
         let bytes = item.request.size_bytes();
@@ -65,20 +67,20 @@ impl<E: Exporter> Inner<E> {
                 () = self.abort.cancelled() => return lost_at_shutdown("the time to drain is over"),
             };
             self.pace.attempted(matches!(outcome, Outcome::Retry { .. }));
-            let (after, error) = match outcome {
+            let (after, code, error) = match outcome {
                 Outcome::Delivered { rejected } => return End::Delivered(rejected),
-                Outcome::Permanent { reason, error } => {
+                Outcome::Permanent { reason, code, error } => {
                     let error = format!("not retryable error: {error}");
-                    return End::Lost { reason, error, kind: RefusalKind::Permanent };
+                    return End::Lost { reason, error, kind: RefusalKind::Permanent, code };
                 }
-                Outcome::Retry { after, error } => (after, error),
+                Outcome::Retry { after, code, error } => (after, code, error),
             };
             let Some(mut wait) = backoff.next(after, fastrand::f64()) else {
                 let (reason, error) = match self.settings.retry.enabled {
                     true => ("retries_exhausted", format!("no more retries left: {error}")),
                     false => ("retry_disabled", error),
                 };
-                return End::Lost { reason: reason.into(), error, kind: RefusalKind::Retry(after) };
+                return End::Lost { reason: reason.into(), error, kind: RefusalKind::Retry(after), code };
             };
             if let Some(deadline) = self.drain_deadline() {
                 wait = wait.min(DRAIN_WAIT.max(after.unwrap_or_default()));
@@ -103,7 +105,10 @@ impl<E: Exporter> Inner<E> {
         let Some(limit) = self.settings.timeout else { return send.await };
         match tokio::time::timeout(limit, send).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::Retry { after: None, error: format!("no answer within the timeout of {limit:?}") },
+            Err(_) => {
+                let error = format!("no answer within the timeout of {limit:?}");
+                Outcome::Retry { after: None, code: None, error }
+            }
         }
     }
 
@@ -112,7 +117,7 @@ impl<E: Exporter> Inner<E> {
         let points = item.request.points();
         match end {
             End::Delivered(rejected) => item.ticket.delivered(points, &rejected),
-            End::Lost { reason, error, kind } => item.ticket.lost(Lost { points, reason, error, kind }),
+            End::Lost { reason, error, kind, code } => item.ticket.lost(Lost { points, reason, error, kind, code }),
         }
     }
 
@@ -124,5 +129,5 @@ impl<E: Exporter> Inner<E> {
 
 fn lost_at_shutdown(error: &str) -> End {
     let error = format!("interrupted due to shutdown: {error}");
-    End::Lost { reason: "shutdown".into(), error, kind: RefusalKind::Retry(None) }
+    End::Lost { reason: "shutdown".into(), error, kind: RefusalKind::Retry(None), code: None }
 }

@@ -1,19 +1,29 @@
 //! Users with their password hashes, as `htpasswd` writes them. What a hash says is in `hash`.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use config::Secret;
+use proto::auth::{Check, Denied};
+use tokio::sync::Semaphore;
 
 use super::config::Htpasswd;
 use super::hash::Hash;
 use crate::credentials::same;
 
+/// How long a password waits for its turn to be compared with a slow hash.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Known users.
 pub(super) struct Users {
-    stored: HashMap<String, Hash>,
+    stored: HashMap<String, Arc<Hash>>,
+    /// Compared with the passwords of unknown users, so that the time does not tell who is known: the slowest one.
+    decoy: Option<Arc<Hash>>,
     /// The password of each user once it was found right: bcrypt takes a tenth of a second, each time.
     proven: Mutex<HashMap<String, Secret>>,
+    /// Slow hashes are compared one at a time, so that whoever guesses passwords takes one processor at most.
+    turns: Arc<Semaphore>,
 }
 
 impl Users {
@@ -29,26 +39,64 @@ impl Users {
             add(&mut stored, path, &text)?;
         }
         add(&mut stored, "inline", settings.inline.expose())?;
-        Ok(Users { stored, proven: Mutex::default() })
+        let decoy = stored.values().filter(|hash| hash.is_slow()).max_by_key(|hash| hash.cost()).cloned();
+        Ok(Users { stored, decoy, proven: Mutex::default(), turns: Arc::new(Semaphore::new(1)) })
     }
 
     /// Whether this is the user's password.
-    pub(super) fn knows(&self, user: &str, password: &str) -> bool {
-        let Some(stored) = self.stored.get(user) else { return false };
-        let proven = || self.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        if proven().get(user).is_some_and(|known| same(known.expose().as_bytes(), password.as_bytes())) {
-            return true;
+    pub(super) fn check(&self, user: &str, password: &str) -> Check<'_> {
+        let stored = self.stored.get(user);
+        match stored.or(self.decoy.as_ref()) {
+            Some(hash) if hash.is_slow() => {
+                if self.is_proven(user, password) {
+                    return Check::Done(Ok(()));
+                }
+                let (known, hash) = (stored.is_some(), hash.clone());
+                Check::Later(Box::pin(self.compare(user.to_owned(), password.to_owned(), hash, known)))
+            }
+            Some(hash) => Check::Done(verdict(hash.is_of(password))),
+            None => Check::Done(verdict(false)),
         }
-        let right = stored.is_of(password);
-        if right && stored.is_slow() {
-            proven().insert(user.to_owned(), Secret::new(password));
+    }
+
+    /// Compares on a blocking thread, when it is the request's turn.
+    async fn compare(&self, user: String, password: String, hash: Arc<Hash>, known: bool) -> Result<(), Denied> {
+        let Ok(turn) = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await else {
+            return Err(Denied::Busy("too many passwords are being checked, try again later".to_owned()));
+        };
+        // Another request of the user may have had its turn meanwhile.
+        if self.is_proven(&user, &password) {
+            return Ok(());
         }
-        right
+        // The turn is the comparison's: it goes on when the client has gone.
+        let comparing = tokio::task::spawn_blocking(move || {
+            let right = hash.is_of(&password);
+            drop(turn);
+            (right && known).then_some(password)
+        });
+        let right = comparing.await.ok().flatten();
+        let is_right = right.is_some();
+        if let Some(password) = right {
+            self.proven().insert(user, Secret::new(password));
+        }
+        verdict(is_right)
+    }
+
+    fn is_proven(&self, user: &str, password: &str) -> bool {
+        self.proven().get(user).is_some_and(|known| same(known.expose().as_bytes(), password.as_bytes()))
+    }
+
+    fn proven(&self) -> MutexGuard<'_, HashMap<String, Secret>> {
+        self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn verdict(is_right: bool) -> Result<(), Denied> {
+    if is_right { Ok(()) } else { Err(Denied::Unauthenticated("invalid credentials".to_owned())) }
+}
+
 /// Adds `user:hash` lines; empty ones and those that begin with `#` are skipped.
-fn add(stored: &mut HashMap<String, Hash>, source: &str, text: &str) -> Result<(), String> {
+fn add(stored: &mut HashMap<String, Arc<Hash>>, source: &str, text: &str) -> Result<(), String> {
     for (i, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -61,7 +109,62 @@ fn add(stored: &mut HashMap<String, Hash>, source: &str, text: &str) -> Result<(
             let hint = "make a bcrypt one with htpasswd -B";
             return Err(format!("the hash of user {user:?} is of a kind that is not supported, or broken; {hint}"));
         };
-        stored.insert(user.to_owned(), hash);
+        stored.insert(user.to_owned(), Arc::new(hash));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `ann` and `bob` with slow hashes of `secret` and `hidden`, `tom` with a fast one of `open`.
+    fn users() -> Users {
+        let hash = |password| bcrypt::hash_with_result(password, 4).unwrap().to_string();
+        let lines = format!("ann:{}\nbob:{}\ntom:open", hash("secret"), hash("hidden"));
+        let (node, _) = config::parse_yaml("test.yaml", &format!("{{htpasswd: {{inline: {lines:?}}}}}"));
+        let (settings, _) = super::super::config::read(&node.unwrap());
+        Users::read(&settings.unwrap().htpasswd.unwrap()).unwrap()
+    }
+
+    fn at_once(check: Check<'_>) -> Option<bool> {
+        match check {
+            Check::Done(answer) => Some(answer.is_ok()),
+            Check::Later(_) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_hash_is_compared_elsewhere_and_once_for_a_right_password() {
+        let users = users();
+        assert_eq!(at_once(users.check("tom", "open")), Some(true));
+        assert_eq!(at_once(users.check("tom", "shut")), Some(false));
+        assert_eq!(at_once(users.check("ann", "secret")), None);
+        assert_eq!(users.check("ann", "wrong").answer().await, verdict(false));
+        assert_eq!(at_once(users.check("ann", "wrong")), None);
+        assert_eq!(users.check("ann", "secret").answer().await, Ok(()));
+        assert_eq!(at_once(users.check("ann", "secret")), Some(true));
+        assert_eq!(at_once(users.check("bob", "secret")), None);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_takes_as_long_as_a_known_one_and_no_password_helps() {
+        let users = users();
+        for password in ["secret", "hidden", "open"] {
+            assert_eq!(at_once(users.check("eve", password)), None);
+            assert_eq!(users.check("eve", password).answer().await, verdict(false));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_for_a_turn_is_told_to_come_again() {
+        let users = users();
+        let turn = users.turns.clone().acquire_owned().await.unwrap();
+        let denied = users.check("ann", "secret").answer().await.unwrap_err();
+        assert!(matches!(denied, Denied::Busy(_)));
+        // Whoever is known, or is cheap to check, does not wait.
+        assert_eq!(at_once(users.check("tom", "open")), Some(true));
+        drop(turn);
+        assert_eq!(users.check("ann", "secret").answer().await, Ok(()));
+    }
 }

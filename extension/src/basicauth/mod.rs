@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Uri};
-use proto::auth::{AuthOffer, ClientAuth, ServerAuth};
+use proto::auth::{AuthOffer, Check, ClientAuth, Denied, ServerAuth};
 use proto::{BoxFuture, BuildContext};
 
 use self::config::Client;
@@ -38,14 +38,22 @@ fn build(node: &Node, _: &BuildContext) -> Built<Box<dyn Extension>> {
 }
 
 impl ServerAuth for Users {
-    fn authenticate(&self, headers: &HeaderMap) -> Result<(), String> {
-        let shown = shown(headers, &AUTHORIZATION).ok_or("no basic auth provided")?;
-        let encoded = shown.as_bytes().strip_prefix(b"Basic ").ok_or("invalid authorization scheme")?;
-        let decoded = BASE64_STANDARD.decode(encoded).map_err(|_| "invalid format".to_owned())?;
-        let text = String::from_utf8(decoded).map_err(|_| "invalid format".to_owned())?;
-        let (user, password) = text.split_once(':').ok_or("invalid format")?;
-        if self.knows(user, password) { Ok(()) } else { Err("invalid credentials".to_owned()) }
+    fn authenticate(&self, headers: &HeaderMap) -> Check<'_> {
+        match credentials(headers) {
+            Ok((user, password)) => self.check(&user, &password),
+            Err(reason) => Check::Done(Err(Denied::Unauthenticated(reason.to_owned()))),
+        }
     }
+}
+
+/// User and password that a request shows.
+fn credentials(headers: &HeaderMap) -> Result<(String, String), &'static str> {
+    let shown = shown(headers, &AUTHORIZATION).ok_or("no basic auth provided")?;
+    let encoded = shown.as_bytes().strip_prefix(b"Basic ").ok_or("invalid authorization scheme")?;
+    let decoded = BASE64_STANDARD.decode(encoded).map_err(|_| "invalid format")?;
+    let text = String::from_utf8(decoded).map_err(|_| "invalid format")?;
+    let (user, password) = text.split_once(':').ok_or("invalid format")?;
+    Ok((user.to_owned(), password.to_owned()))
 }
 
 impl ClientAuth for Client {
@@ -79,18 +87,18 @@ mod tests {
         }
     }
 
-    fn check(offer: &AuthOffer, authorization: &str) -> Result<(), String> {
+    async fn check(offer: &AuthOffer, authorization: &str) -> Result<(), Denied> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
-        offer.server.as_ref().unwrap().authenticate(&headers)
+        offer.server.as_ref().unwrap().authenticate(&headers).answer().await
     }
 
     fn basic(text: &str) -> String {
         format!("Basic {}", BASE64_STANDARD.encode(text))
     }
 
-    #[test]
-    fn users_of_the_list_and_the_file_are_let_in() {
+    #[tokio::test]
+    async fn users_of_the_list_and_the_file_are_let_in() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("users");
         std::fs::write(&path, "# people\nbob:plain:text\nann:old\n").unwrap();
@@ -113,9 +121,11 @@ mod tests {
             ("Basic ?".to_owned(), Err("invalid format")),
             ("Bearer x".to_owned(), Err("invalid authorization scheme")),
         ] {
-            assert_eq!(check(&offer, &shown), expected.map_err(str::to_owned), "{shown}");
+            let expected = expected.map_err(|reason: &str| Denied::Unauthenticated(reason.to_owned()));
+            assert_eq!(check(&offer, &shown).await, expected, "{shown}");
         }
-        assert_eq!(offer.server.unwrap().authenticate(&HeaderMap::new()), Err("no basic auth provided".to_owned()));
+        let denied = offer.server.unwrap().authenticate(&HeaderMap::new()).answer().await.unwrap_err();
+        assert_eq!(denied, Denied::Unauthenticated("no basic auth provided".to_owned()));
     }
 
     #[tokio::test]

@@ -4,13 +4,14 @@
 mod config;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ::config::{Built, Node, Secret};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Uri};
-use proto::auth::{AuthOffer, ClientAuth, ServerAuth};
+use proto::auth::{AuthOffer, Check, ClientAuth, Denied, ServerAuth};
 use proto::{BoxFuture, BuildContext};
+use tokio::time::Instant;
 
 use crate::credentials::{Authenticator, same, show, shown};
 use crate::{Extension, ExtensionFactory};
@@ -39,45 +40,70 @@ struct Tokens {
     values: Values,
 }
 
+/// How often it is looked whether a file has changed, at most.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Whole header values; the first one is sent, any of them is accepted.
 enum Values {
-    Fixed(Vec<Secret>),
+    Fixed(Known),
     /// Read again when the file changes.
     File(Mutex<Read>),
 }
 
+type Known = Arc<[Secret]>;
+
 #[derive(Default)]
 struct Read {
+    /// When the file was looked at last, and what came of it.
+    looked: Option<(Instant, Result<Known, String>)>,
     changed: Option<(SystemTime, u64)>,
-    values: Vec<Secret>,
+    values: Known,
 }
 
 impl Tokens {
-    fn values(&self) -> Result<Vec<Secret>, String> {
+    fn values(&self) -> Result<Known, String> {
         let read = match &self.values {
             Values::Fixed(values) => return Ok(values.clone()),
             Values::File(read) => read,
         };
+        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        match &read.looked {
+            Some((at, values)) if at.elapsed() < LOOK_INTERVAL => values.clone(),
+            _ => {
+                let values = self.look(&mut read);
+                read.looked = Some((Instant::now(), values.clone()));
+                values
+            }
+        }
+    }
+
+    /// What the file says now.
+    fn look(&self, read: &mut Read) -> Result<Known, String> {
         let path = self.config.filename.as_str();
         let failed = |e: std::io::Error| format!("cannot read the token file {path}: {e}");
-        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
         let about = std::fs::metadata(path).map_err(failed)?;
         let changed = Some((about.modified().map_err(failed)?, about.len()));
         if read.changed != changed {
             let text = std::fs::read_to_string(path).map_err(failed)?;
             let tokens = text.lines().map(str::trim).filter(|token| !token.is_empty());
-            let values: Vec<_> = tokens.map(|token| self.config.value_of(token)).collect();
+            let values: Known = tokens.map(|token| self.config.value_of(token)).collect();
             if values.is_empty() {
                 return Err(format!("no token in {path}"));
             }
-            *read = Read { changed, values };
+            (read.changed, read.values) = (changed, values);
         }
         Ok(read.values.clone())
     }
 }
 
 impl ServerAuth for Tokens {
-    fn authenticate(&self, headers: &HeaderMap) -> Result<(), String> {
+    fn authenticate(&self, headers: &HeaderMap) -> Check<'_> {
+        Check::Done(self.check(headers).map_err(Denied::Unauthenticated))
+    }
+}
+
+impl Tokens {
+    fn check(&self, headers: &HeaderMap) -> Result<(), String> {
         let Some(shown) = shown(headers, &self.header) else {
             return Err(format!("missing or empty authorization header: {}", self.config.header.as_str()));
         };
@@ -122,7 +148,11 @@ mod tests {
     fn check(offer: &AuthOffer, header: &str, value: &str) -> Result<(), String> {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::try_from(header).unwrap(), HeaderValue::from_str(value).unwrap());
-        offer.server.as_ref().unwrap().authenticate(&headers)
+        match offer.server.as_ref().unwrap().authenticate(&headers) {
+            Check::Done(Ok(())) => Ok(()),
+            Check::Done(Err(Denied::Unauthenticated(reason))) => Err(reason),
+            _ => panic!("tokens are checked at once"),
+        }
     }
 
     async fn sent(offer: &AuthOffer, header: &str) -> String {
@@ -149,8 +179,8 @@ mod tests {
         assert_eq!((check(&many, "x-key", "b"), check(&many, "x-key", "c").is_err()), (Ok(()), true));
     }
 
-    #[tokio::test]
-    async fn tokens_of_a_file_are_read_again_when_it_changes() {
+    #[tokio::test(start_paused = true)]
+    async fn tokens_of_a_file_are_read_again_within_a_second_of_its_change() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tokens");
         std::fs::write(&path, "one\n\n two \n").unwrap();
@@ -159,9 +189,14 @@ mod tests {
         assert_eq!(check(&file, "authorization", "Bearer two"), Ok(()));
         assert!(check(&file, "authorization", "Bearer ").is_err());
         std::fs::write(&path, "three").unwrap();
+        // Nobody has looked yet: a request does not touch the file.
+        tokio::time::advance(LOOK_INTERVAL - Duration::from_millis(1)).await;
+        assert_eq!(check(&file, "authorization", "Bearer one"), Ok(()));
+        tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(check(&file, "authorization", "Bearer three"), Ok(()));
         assert!(check(&file, "authorization", "Bearer one").is_err());
         std::fs::remove_file(&path).unwrap();
+        tokio::time::advance(LOOK_INTERVAL).await;
         assert!(check(&file, "authorization", "Bearer three").unwrap_err().starts_with("cannot read the token file"));
     }
 

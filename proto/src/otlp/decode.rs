@@ -60,7 +60,10 @@ pub(super) struct Decoder<'a> {
     run_index: HashTable<u32>,
     last_run: usize,
     pub(super) last_bounds: LastBounds,
-    items: usize,
+    /// Memory of the rows in the columns of the batch.
+    rows_bytes: usize,
+    /// Memory of the tables when they were weighed last.
+    tables_bytes: usize,
 }
 
 /// Lengths of the point columns, to take back what a replaced `data` brought.
@@ -77,7 +80,8 @@ impl<'a> Decoder<'a> {
             run_index: HashTable::new(),
             last_run: 0,
             last_bounds: LastBounds::default(),
-            items: 0,
+            rows_bytes: 0,
+            tables_bytes: 0,
         }
     }
 
@@ -102,7 +106,6 @@ impl<'a> Decoder<'a> {
     }
 
     fn resource_metrics(&mut self, mut reader: Reader) -> Result<(), DecodeError> {
-        self.item()?;
         let index = self.tables.resources.len();
         self.tables.resources.push(Resource::default());
         let (mut resource, mut pairs) = (Resource::default(), Pairs::new());
@@ -116,7 +119,7 @@ impl<'a> Decoder<'a> {
         }
         resource.attrs = self.tables.set(&pairs);
         self.tables.resources[index] = resource;
-        Ok(())
+        self.weigh_tables(reader.pos())
     }
 
     fn resource(&mut self, mut reader: Reader, to: &mut Resource, pairs: &mut Pairs) -> Result<(), DecodeError> {
@@ -138,7 +141,6 @@ impl<'a> Decoder<'a> {
     }
 
     fn scope_metrics(&mut self, mut reader: Reader, resource: u32) -> Result<(), DecodeError> {
-        self.item()?;
         let index = self.tables.scopes.len();
         self.tables.scopes.push(Scope { resource, ..Scope::default() });
         let (mut scope, mut pairs) = (Scope { resource, ..Scope::default() }, Pairs::new());
@@ -152,7 +154,7 @@ impl<'a> Decoder<'a> {
         }
         scope.attrs = self.tables.set(&pairs);
         self.tables.scopes[index] = scope;
-        Ok(())
+        self.weigh_tables(reader.pos())
     }
 
     fn scope(&mut self, mut reader: Reader, to: &mut Scope, pairs: &mut Pairs) -> Result<(), DecodeError> {
@@ -170,7 +172,6 @@ impl<'a> Decoder<'a> {
     }
 
     fn metric(&mut self, mut reader: Reader, scope: u32) -> Result<(), DecodeError> {
-        self.item()?;
         let mut metric = Metric { scope, ..Metric::default() };
         let mut metadata = Pairs::new();
         let mark = self.mark();
@@ -211,7 +212,7 @@ impl<'a> Decoder<'a> {
         }
         metric.metadata = self.tables.set(&metadata);
         self.tables.metrics.push(metric);
-        Ok(())
+        self.weigh_tables(reader.pos())
     }
 
     fn data(&mut self, mut reader: Reader, metric: &mut Metric) -> Result<(), DecodeError> {
@@ -219,7 +220,6 @@ impl<'a> Decoder<'a> {
         while let Some(field) = reader.next()? {
             match (field.tag, metric.kind) {
                 (1, kind) => {
-                    self.item()?;
                     let point = reader.message_of(field)?;
                     match kind {
                         MetricKind::Histogram => self.histogram(point, index)?,
@@ -242,15 +242,23 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// Counts one element of the message against the limit.
+    /// Holds a row that is to be stored against what the message may take, of which this much is read. Rows that
+    /// another `data` replaced stay counted.
     #[inline]
-    pub(super) fn item(&mut self) -> Result<(), DecodeError> {
-        self.items += 1;
-        if self.items > self.limits.items {
-            let what = "resources, scopes, metrics, points, exemplars and quantiles";
-            return Err(DecodeError::Limit { what, limit: self.limits.items });
+    pub(super) fn charge(&mut self, row_bytes: usize, read: usize) -> Result<(), DecodeError> {
+        self.rows_bytes += row_bytes;
+        let memory = self.limits.memory(read);
+        if self.rows_bytes + self.tables_bytes > memory {
+            return Err(DecodeError::TooDense { read, memory });
         }
         Ok(())
+    }
+
+    /// The same for what was added to the tables.
+    fn weigh_tables(&mut self, read: usize) -> Result<(), DecodeError> {
+        // A run has an entry in a hash table, too.
+        self.tables_bytes = self.tables.used_bytes() + self.runs.len() * (size_of::<Run>() + 5);
+        self.charge(0, read)
     }
 
     fn pair(&mut self, reader: Reader, pairs: &mut Pairs) -> Result<(), DecodeError> {
@@ -328,6 +336,7 @@ impl<'a> Decoder<'a> {
             let run = &runs[i as usize];
             hash_bytes(reader.body(run.start, run.len).unwrap_or_default())
         });
+        self.weigh_tables(start + len)?;
         Ok(index)
     }
 
@@ -344,6 +353,7 @@ impl<'a> Decoder<'a> {
         }
         let set = self.tables.set(&pairs);
         self.pairs = pairs;
+        self.weigh_tables(message.pos())?;
         Ok(set)
     }
 

@@ -10,6 +10,9 @@ use crate::points::{
     SummaryPoint,
 };
 
+/// Bytes of bucket counts that no real point has.
+const MANY_COUNTS: usize = 4096;
+
 /// The explicit bounds of the point being read: those of another point, or all from `first` on.
 struct ExplicitBounds {
     first: usize,
@@ -58,7 +61,7 @@ impl Decoder<'_> {
         }
         let attrs = attributes.finish(self, message, 7)?;
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
-        self.grow(|batch| &mut batch.numbers, message);
+        self.grow(|batch| &mut batch.numbers, message)?;
         self.batch.numbers.push(NumberPoint {
             metric,
             attrs,
@@ -99,7 +102,7 @@ impl Decoder<'_> {
         let bounds = bounds.shared.unwrap_or_else(|| range(bounds.first, self.batch.bounds.len()));
         let counts = range(first_count, self.batch.counts.len());
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
-        self.grow(|batch| &mut batch.histograms, message);
+        self.grow(|batch| &mut batch.histograms, message)?;
         self.batch.histograms.push(HistogramPoint {
             metric,
             attrs,
@@ -152,11 +155,15 @@ impl Decoder<'_> {
                 7 => point.zero_count = reader.fixed64_of(field)?,
                 8 => {
                     scattered |= positive.present;
-                    self.buckets(reader.message_of(field)?, &mut positive)?;
+                    let buckets = reader.message_of(field)?;
+                    self.make_room_for_counts(buckets)?;
+                    self.buckets(buckets, &mut positive)?;
                 }
                 9 => {
                     scattered |= negative.present;
-                    self.buckets(reader.message_of(field)?, &mut negative)?;
+                    let buckets = reader.message_of(field)?;
+                    self.make_room_for_counts(buckets)?;
+                    self.buckets(buckets, &mut negative)?;
                 }
                 10 => point.flags = reader.varint_of(field)? as u32,
                 11 => self.exemplar(reader.message_of(field)?)?,
@@ -174,7 +181,7 @@ impl Decoder<'_> {
         (point.positive, point.negative) = (positive, negative);
         point.attrs = attributes.finish(self, message, 1)?;
         point.exemplars = range(first_exemplar, self.batch.exemplars.len());
-        self.grow(|batch| &mut batch.exponentials, message);
+        self.grow(|batch| &mut batch.exponentials, message)?;
         self.batch.exponentials.push(point);
         Ok(())
     }
@@ -191,7 +198,7 @@ impl Decoder<'_> {
                 4 => count = reader.fixed64_of(field)?,
                 5 => sum = reader.double_of(field)?,
                 6 => {
-                    self.item()?;
+                    self.charge(size_of::<Quantile>(), reader.pos())?;
                     self.batch.quantiles.push(quantile(reader.message_of(field)?)?);
                 }
                 7 => attributes.read(self, &mut reader, field)?,
@@ -201,7 +208,7 @@ impl Decoder<'_> {
         }
         let attrs = attributes.finish(self, message, 7)?;
         let quantiles = range(first_quantile, self.batch.quantiles.len());
-        self.grow(|batch| &mut batch.summaries, message);
+        self.grow(|batch| &mut batch.summaries, message)?;
         self.batch.summaries.push(SummaryPoint {
             metric,
             attrs,
@@ -247,12 +254,26 @@ impl Decoder<'_> {
 
     /// Makes room in a column: at first for a quarter of the points of this size that fit in the rest of the
     /// body, since other kinds may follow.
-    fn grow<P>(&mut self, column: impl Fn(&mut Batch) -> &mut Vec<P>, point: Reader) {
+    fn grow<P>(&mut self, column: impl Fn(&mut Batch) -> &mut Vec<P>, point: Reader) -> Result<(), DecodeError> {
+        self.charge(size_of::<P>(), point.pos() + point.rest().len())?;
         let column = column(&mut self.batch);
         if column.len() == column.capacity() {
             let more = point.body_after() / (point.rest().len() + 2);
             column.reserve((more / 4).clamp(1, 1024));
         }
+        Ok(())
+    }
+
+    /// Makes room for the counts of a `Buckets` message, which may be eight times their size on the wire. The counts
+    /// and bounds of other histograms are as long there as here.
+    fn make_room_for_counts(&mut self, buckets: Reader) -> Result<(), DecodeError> {
+        let bytes = buckets.rest();
+        self.charge(size_of::<u64>() * bytes.len(), buckets.pos() + bytes.len())?;
+        if bytes.len() > MANY_COUNTS {
+            // Growing step by step would take twice as much.
+            self.batch.counts.reserve(bytes.iter().filter(|&&byte| byte < 0x80).count());
+        }
+        Ok(())
     }
 
     /// Reads one `Buckets` message at the end of the counts; the offset of an earlier one stays unless given again.
@@ -290,7 +311,7 @@ impl Decoder<'_> {
     }
 
     fn exemplar(&mut self, message: Reader) -> Result<(), DecodeError> {
-        self.item()?;
+        self.charge(size_of::<Exemplar>(), message.pos() + message.rest().len())?;
         let mut attributes = Attributes::default();
         let mut exemplar = Exemplar {
             attrs: AttrSetId::EMPTY,

@@ -11,14 +11,24 @@ pub struct DecodeLimits {
     pub attributes_per_set: usize,
     /// Elements of one array or map attribute, nested ones included.
     pub values_per_attribute: usize,
-    /// Resources, scopes, metrics, points, exemplars and quantiles of one message together. The smallest of them
-    /// are two bytes on the wire and many times that in memory.
-    pub items: usize,
+    /// Memory that any message may take, in bytes. Each byte of a message allows for
+    /// [`DecodeLimits::MEMORY_PER_BYTE`] more, and what was read so far is held against it: a message of elements
+    /// that are two bytes on the wire and a hundred times that in memory is refused early.
+    pub spare_bytes: usize,
 }
 
 impl DecodeLimits {
     /// Offsets are 32 bits, and text forms of hostile values can be six times their wire size.
     pub const MAX_BODY_BYTES: usize = 512 << 20;
+    /// A point with a time and a value takes 3 times its bytes, one with attributes of its own 5 times, an exponential
+    /// histogram without values 7 times, and bucket counts of one byte 8 times.
+    pub const MEMORY_PER_BYTE: usize = 8;
+
+    /// Memory that the first `read` bytes of a message may take.
+    #[inline]
+    pub(super) fn memory(&self, read: usize) -> usize {
+        self.spare_bytes.saturating_add(Self::MEMORY_PER_BYTE * read)
+    }
 }
 
 impl Default for DecodeLimits {
@@ -28,7 +38,7 @@ impl Default for DecodeLimits {
             nesting: 100,
             attributes_per_set: 4096,
             values_per_attribute: 65_536,
-            items: 2_000_000,
+            spare_bytes: 1 << 20,
         }
     }
 }
@@ -54,5 +64,15 @@ pub enum DecodeError {
         what: &'static str,
         /// The bound.
         limit: usize,
+    },
+    /// Many more elements than messages of this size have.
+    #[error(
+        "OTLP request has too many elements for its size: its first {read} bytes take more than {memory} bytes of memory"
+    )]
+    TooDense {
+        /// Bytes read so far.
+        read: usize,
+        /// What they may take.
+        memory: usize,
     },
 }

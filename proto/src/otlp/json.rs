@@ -66,32 +66,52 @@ fn restore_negative_zeros(request: &ExportMetricsServiceRequest, batch: &mut Bat
 pub fn json_to_proto(body: &[u8], limits: &DecodeLimits) -> Result<ExportMetricsServiceRequest, DecodeError> {
     let json_error = |e: serde_json::Error| DecodeError::Json(e.to_string());
     let mut request = ExportMetricsServiceRequest::default();
-    let mut items = Budget { left: limits.items, limit: limits.items };
+    let mut items = Budget { limits, read: 0, taken: 0 };
     let mut reader = serde_json::Deserializer::from_slice(body);
     Object { message: &mut request, items: &mut items }.deserialize(&mut reader).map_err(json_error)?;
     reader.end().map_err(json_error)?;
     Ok(request)
 }
 
-/// How many more elements of lists may come: each costs far more memory than its two characters.
-pub(super) struct Budget {
-    left: usize,
-    limit: usize,
+/// Holds the memory of list elements against what was read: an element costs far more than its two characters.
+pub(super) struct Budget<'a> {
+    limits: &'a DecodeLimits,
+    /// Characters that were read at least: the parser does not tell where it is.
+    read: usize,
+    taken: usize,
+}
+
+impl Budget<'_> {
+    fn read(&mut self, characters: usize) {
+        self.read += characters;
+    }
+
+    /// Counts an element, which has a comma and a character at least.
+    fn element<E: de::Error>(&mut self, bytes: usize) -> Result<(), E> {
+        self.read += 2;
+        self.taken += bytes;
+        let memory = self.limits.memory(self.read);
+        if self.taken > memory {
+            let text = "too many elements for the size of the request: they take more than";
+            return Err(E::custom(format_args!("{text} {memory} bytes of memory")));
+        }
+        Ok(())
+    }
 }
 
 /// A message that can be read from a JSON object.
 pub(super) trait JsonMessage: Default {
     /// Reads the member `key`; `false` if there is none of that name.
-    fn member<'de, A: MapAccess<'de>>(&mut self, key: &str, from: &mut Members<'_, A>) -> Result<bool, A::Error>;
+    fn member<'de, A: MapAccess<'de>>(&mut self, key: &str, from: &mut Members<'_, '_, A>) -> Result<bool, A::Error>;
 }
 
 /// The member whose key was just read.
-pub(super) struct Members<'a, A> {
+pub(super) struct Members<'a, 'l, A> {
     map: &'a mut A,
-    items: &'a mut Budget,
+    items: &'a mut Budget<'l>,
 }
 
-impl<'de, A: MapAccess<'de>> Members<'_, A> {
+impl<'de, A: MapAccess<'de>> Members<'_, '_, A> {
     /// A nested message, merged into what is there.
     pub(super) fn message<M: JsonMessage>(&mut self, to: &mut M) -> Result<bool, A::Error> {
         self.map.next_value_seed(Object { message: to, items: self.items }).map(|()| true)
@@ -125,10 +145,7 @@ impl<'de, A: MapAccess<'de>> Members<'_, A> {
 
     /// Scalars, appended.
     pub(super) fn scalars<S: Scalar>(&mut self, to: &mut Vec<S>) -> Result<bool, A::Error> {
-        for Read(value) in self.map.next_value::<Option<Vec<Read<S>>>>()?.unwrap_or_default() {
-            to.push(value);
-        }
-        Ok(true)
+        self.map.next_value_seed(Scalars { to, items: self.items }).map(|()| true)
     }
 
     /// An enum, by number or by one of its names.
@@ -157,12 +174,12 @@ impl<'de, A: MapAccess<'de>> Members<'_, A> {
     }
 }
 
-struct Object<'a, M> {
+struct Object<'a, 'l, M> {
     message: &'a mut M,
-    items: &'a mut Budget,
+    items: &'a mut Budget<'l>,
 }
 
-impl<'de, M: JsonMessage> DeserializeSeed<'de> for Object<'_, M> {
+impl<'de, M: JsonMessage> DeserializeSeed<'de> for Object<'_, '_, M> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -170,7 +187,7 @@ impl<'de, M: JsonMessage> DeserializeSeed<'de> for Object<'_, M> {
     }
 }
 
-impl<'de, M: JsonMessage> Visitor<'de> for Object<'_, M> {
+impl<'de, M: JsonMessage> Visitor<'de> for Object<'_, '_, M> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -183,6 +200,8 @@ impl<'de, M: JsonMessage> Visitor<'de> for Object<'_, M> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
+            // Quotes, a colon, a comma and a character of the value.
+            self.items.read(key.len() + 5);
             let mut members = Members { map: &mut map, items: &mut *self.items };
             if !self.message.member(&key, &mut members)? {
                 map.next_value::<IgnoredAny>()?;
@@ -192,12 +211,12 @@ impl<'de, M: JsonMessage> Visitor<'de> for Object<'_, M> {
     }
 }
 
-struct Optional<'a, M> {
+struct Optional<'a, 'l, M> {
     to: &'a mut Option<M>,
-    items: &'a mut Budget,
+    items: &'a mut Budget<'l>,
 }
 
-impl<'de, M: JsonMessage> DeserializeSeed<'de> for Optional<'_, M> {
+impl<'de, M: JsonMessage> DeserializeSeed<'de> for Optional<'_, '_, M> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -205,7 +224,7 @@ impl<'de, M: JsonMessage> DeserializeSeed<'de> for Optional<'_, M> {
     }
 }
 
-impl<'de, M: JsonMessage> Visitor<'de> for Optional<'_, M> {
+impl<'de, M: JsonMessage> Visitor<'de> for Optional<'_, '_, M> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -221,12 +240,12 @@ impl<'de, M: JsonMessage> Visitor<'de> for Optional<'_, M> {
     }
 }
 
-struct Messages<'a, M> {
+struct Messages<'a, 'l, M> {
     to: &'a mut Vec<M>,
-    items: &'a mut Budget,
+    items: &'a mut Budget<'l>,
 }
 
-impl<'de, M: JsonMessage> DeserializeSeed<'de> for Messages<'_, M> {
+impl<'de, M: JsonMessage> DeserializeSeed<'de> for Messages<'_, '_, M> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -234,7 +253,7 @@ impl<'de, M: JsonMessage> DeserializeSeed<'de> for Messages<'_, M> {
     }
 }
 
-impl<'de, M: JsonMessage> Visitor<'de> for Messages<'_, M> {
+impl<'de, M: JsonMessage> Visitor<'de> for Messages<'_, '_, M> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -248,11 +267,41 @@ impl<'de, M: JsonMessage> Visitor<'de> for Messages<'_, M> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let mut message = M::default();
         while seq.next_element_seed(Object { message: &mut message, items: &mut *self.items })?.is_some() {
-            let Some(left) = self.items.left.checked_sub(1) else {
-                return Err(de::Error::custom(format_args!("more than {} elements in lists", self.items.limit)));
-            };
-            self.items.left = left;
+            self.items.element(size_of::<M>())?;
             self.to.push(std::mem::take(&mut message));
+        }
+        Ok(())
+    }
+}
+
+struct Scalars<'a, 'l, S> {
+    to: &'a mut Vec<S>,
+    items: &'a mut Budget<'l>,
+}
+
+impl<'de, S: Scalar> DeserializeSeed<'de> for Scalars<'_, '_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Scalar> Visitor<'de> for Scalars<'_, '_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(Read(value)) = seq.next_element::<Read<S>>()? {
+            self.items.element(size_of::<S>())?;
+            self.to.push(value);
         }
         Ok(())
     }

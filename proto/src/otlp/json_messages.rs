@@ -23,7 +23,7 @@ macro_rules! members {
             fn member<'de, A: MapAccess<'de>>(
                 &mut self,
                 key: &str,
-                from: &mut Members<'_, A>,
+                from: &mut Members<'_, '_, A>,
             ) -> Result<bool, A::Error> {
                 match key {
                     $($($name)|+ => { let ($to, $from) = (self, from); $read })*

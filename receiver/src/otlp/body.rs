@@ -8,6 +8,9 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, timeout_at};
+
+use super::room::{FREE_BYTES, Held, READ_TIME, Room};
 
 /// Reserved at most before a body's bytes have come, whatever its head announces.
 const RESERVED_BYTES: usize = 1 << 20;
@@ -19,21 +22,73 @@ pub(super) enum ReadError {
     TooLarge,
     /// The connection ended or the framing is broken.
     Broken(hyper::Error),
+    /// A large body did not come within [`READ_TIME`].
+    Slow,
 }
 
-/// Reads a whole body of at most `limit` bytes. One that comes in one piece is not copied.
-pub(super) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, ReadError> {
+/// Pieces of a body; while it holds room, they have to come in time.
+pub(super) struct Frames {
+    body: Incoming,
+    held: Held,
+    deadline: Option<Instant>,
+}
+
+impl Frames {
+    pub(super) fn new(body: Incoming) -> Frames {
+        Frames { body, held: Held::default(), deadline: None }
+    }
+
+    /// The next piece of data.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        loop {
+            let frame = match self.deadline {
+                None => self.body.frame().await,
+                Some(deadline) => timeout_at(deadline, self.body.frame()).await.map_err(|_| ReadError::Slow)?,
+            };
+            match frame.transpose().map_err(ReadError::Broken)?.map(Frame::into_data) {
+                None => return Ok(None),
+                Some(Ok(data)) => return Ok(Some(data)),
+                Some(Err(_)) => {}
+            }
+        }
+    }
+
+    /// Takes room when more than the free bytes have come: so many as the body may need.
+    pub(super) async fn make_room(&mut self, read: usize, needed: usize, room: &Room) {
+        if read > FREE_BYTES && self.held.is_nothing() {
+            self.held = room.hold(needed).await;
+            self.deadline = Some(Instant::now() + READ_TIME);
+        }
+    }
+
+    /// The room for the body that was read.
+    pub(super) fn into_held(self) -> Held {
+        self.held
+    }
+}
+
+/// Reads a whole body of at most `limit` bytes. One that comes in one piece is not copied. For a large one there is
+/// room when it returns, as much as `limit` if it is `compressed`.
+pub(super) async fn read(
+    body: Incoming,
+    limit: usize,
+    compressed: bool,
+    room: &Room,
+) -> Result<(Bytes, Held), ReadError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(ReadError::TooLarge);
     }
+    let needed = if compressed || body.size_hint().exact().is_none() { limit } else { announced };
+    let mut frames = Frames::new(body);
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(ReadError::Broken)?.into_data() else { continue };
-        if first.len() + all.len() + data.len() > limit {
+    while let Some(data) = frames.next().await? {
+        let read = first.len() + all.len() + data.len();
+        if read > limit {
             return Err(ReadError::TooLarge);
         }
+        frames.make_room(read, needed, room).await;
         if all.is_empty() {
             if first.is_empty() {
                 first = data;
@@ -44,7 +99,7 @@ pub(super) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Read
         }
         all.extend_from_slice(&data);
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    Ok((if all.is_empty() { first } else { all.freeze() }, frames.into_held()))
 }
 
 /// A body of one piece, with trailers for gRPC.

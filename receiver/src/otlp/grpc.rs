@@ -9,15 +9,14 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use proto::BoxFuture;
 use tonic::{Code, Status};
 
-use super::body::Reply;
+use super::body::{Frames, ReadError, Reply};
 use super::inflate::{Encoding, InflateError};
 use super::server::{Close, Handler};
-use super::sink::{Failure, Form, Sink};
+use super::sink::{Failure, Form, Parcel, Sink};
 
 const SERVICE: &str = "opentelemetry.proto.collector.metrics.v1.MetricsService";
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -71,18 +70,17 @@ impl GrpcHandler {
     async fn take(&self, request: Request<Incoming>) -> Result<(), Failure> {
         let (head, body) = request.into_parts();
         known_method(head.uri.path())?;
-        self.sink.authenticate(&head.headers)?;
+        self.sink.authenticate(&head.headers).await?;
         let message = self.message(body, &head.headers).await?;
-        self.sink.take(message, Form::Protobuf, &head).await
+        self.sink.take(message, Form::Protobuf, &head, |error| self.not_inflated(error)).await
     }
 
-    /// Reads the one message of the request and inflates it.
-    async fn message(&self, mut body: Incoming, headers: &HeaderMap) -> Result<Bytes, Failure> {
+    /// Reads the one message of the request.
+    async fn message(&self, body: Incoming, headers: &HeaderMap) -> Result<Parcel, Failure> {
         let mut buffer = Pieces::default();
         let mut length = None;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|e| Failure::new(Code::Cancelled, format!("cannot read the request: {e}")))?;
-            let Ok(data) = frame.into_data() else { continue };
+        let mut frames = Frames::new(body);
+        while let Some(data) = frames.next().await.map_err(not_read)? {
             buffer.push(data);
             if length.is_none() {
                 length = buffer.announced();
@@ -93,6 +91,9 @@ impl GrpcHandler {
             if length.is_some_and(|length| buffer.len() > PREFIX_BYTES + length) {
                 return Err(Failure::new(Code::Internal, "a unary request has more than one message"));
             }
+            // A compressed message may become as large as one can be.
+            let needed = length.filter(|_| buffer.bytes().first() == Some(&0)).unwrap_or(self.message_bytes);
+            frames.make_room(buffer.len(), needed, self.sink.room()).await;
         }
         let Some(length) = length.filter(|&length| buffer.len() == PREFIX_BYTES + length) else {
             return Err(Failure::new(Code::Internal, "the request ends within its message"));
@@ -112,20 +113,20 @@ impl GrpcHandler {
             }
         };
         match (flag, encoding) {
-            (0, _) => Ok(frame),
-            (1, Some(encoding)) => self.inflate(encoding, &frame),
+            (0, _) => Ok(Parcel { bytes: frame, encoding: None, held: frames.into_held() }),
+            (1, Some(encoding)) => Ok(Parcel { bytes: frame, encoding: Some(encoding), held: frames.into_held() }),
             (1, None) => Err(Failure::new(Code::Internal, "compressed message without a grpc-encoding")),
             _ => Err(Failure::new(Code::Internal, "the message has an unknown compression flag")),
         }
     }
 
-    fn inflate(&self, encoding: Encoding, message: &[u8]) -> Result<Bytes, Failure> {
-        encoding.inflate(message, self.message_bytes).map(Bytes::from).map_err(|error| match error {
+    fn not_inflated(&self, error: InflateError) -> Failure {
+        match error {
             InflateError::TooLarge => self.too_large("received message after decompression larger than max", None),
             InflateError::Broken(error) => {
                 Failure::new(Code::Internal, format!("grpc: failed to decompress the received message: {error}"))
             }
-        })
+        }
     }
 
     fn too_large(&self, what: &str, length: Option<usize>) -> Failure {
@@ -135,6 +136,15 @@ impl GrpcHandler {
             None => format!("grpc: {what} {max}"),
         };
         Failure::new(Code::ResourceExhausted, text)
+    }
+}
+
+fn not_read(error: ReadError) -> Failure {
+    match error {
+        ReadError::Broken(error) => Failure::new(Code::Cancelled, format!("cannot read the request: {error}")),
+        ReadError::TooLarge | ReadError::Slow => {
+            Failure::new(Code::DeadlineExceeded, "the message did not come in time")
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::config::Http;
 use super::cors::Cors;
 use super::inflate::{Encoding, InflateError};
 use super::server::{Close, Handler};
-use super::sink::{Failure, Form, Sink};
+use super::sink::{Failure, Form, Parcel, Sink};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -90,15 +90,15 @@ impl HttpHandler {
 
     async fn authenticated(&self, request: Request<Incoming>) -> Result<Response<Reply>, Close> {
         let checked = if self.request_params.is_empty() {
-            self.sink.authenticate(request.headers())
+            self.sink.authenticate(request.headers()).await
         } else {
             let mut sources = request.headers().clone();
             add_query(&mut sources, request.uri().query().unwrap_or_default(), &self.request_params);
-            self.sink.authenticate(&sources)
+            self.sink.authenticate(&sources).await
         };
         match checked {
             Ok(()) => self.routed(request).await,
-            Err(failure) => Ok(early(request.headers(), StatusCode::UNAUTHORIZED, failure)),
+            Err(failure) => Ok(early(request.headers(), http_status(failure.code), failure)),
         }
     }
 
@@ -122,7 +122,7 @@ impl HttpHandler {
         };
         let (head, body) = request.into_parts();
         let taken = match self.body(body, encoding).await? {
-            Ok(body) => self.sink.take(body, form, &head).await,
+            Ok(parcel) => self.sink.take(parcel, form, &head, not_inflated).await,
             Err(failure) => Err(failure),
         };
         Ok(match taken {
@@ -133,25 +133,24 @@ impl HttpHandler {
         })
     }
 
-    /// Reads and inflates the body. The inner error is told to the client, the outer closes the connection.
-    async fn body(&self, body: Incoming, encoding: Option<Encoding>) -> Result<Result<Bytes, Failure>, Close> {
-        let invalid = |text: String| Ok(Err(Failure::new(Code::InvalidArgument, text)));
-        let reading = read(body, self.body_bytes);
-        let wire = match self.read_timeout {
+    /// Reads the body. The inner error is told to the client, the outer closes the connection.
+    async fn body(&self, body: Incoming, encoding: Option<Encoding>) -> Result<Result<Parcel, Failure>, Close> {
+        let reading = read(body, self.body_bytes, encoding.is_some(), self.sink.room());
+        let read = match self.read_timeout {
             Some(limit) => tokio::time::timeout(limit, reading).await.map_err(|_| Close)?,
             None => reading.await,
         };
-        let wire = match wire {
-            Ok(wire) => wire,
-            Err(ReadError::TooLarge) => return invalid(TOO_LARGE.to_owned()),
-            Err(ReadError::Broken(error)) => return invalid(format!("cannot read the request body: {error}")),
-        };
-        let Some(encoding) = encoding.filter(|_| !wire.is_empty()) else { return Ok(Ok(wire)) };
-        match encoding.inflate(&wire, self.body_bytes) {
-            Ok(body) => Ok(Ok(body.into())),
-            Err(InflateError::TooLarge) => invalid(TOO_LARGE.to_owned()),
-            Err(InflateError::Broken(error)) => invalid(format!("cannot decompress the request body: {error}")),
-        }
+        Ok(match read {
+            Ok((bytes, held)) => {
+                let encoding = encoding.filter(|_| !bytes.is_empty());
+                Ok(Parcel { bytes, encoding, held })
+            }
+            Err(ReadError::TooLarge) => Err(Failure::new(Code::InvalidArgument, TOO_LARGE)),
+            Err(ReadError::Broken(error)) => {
+                Err(Failure::new(Code::InvalidArgument, format!("cannot read the request body: {error}")))
+            }
+            Err(ReadError::Slow) => return Err(Close),
+        })
     }
 
     fn encoding(&self, headers: &HeaderMap) -> Result<Option<Encoding>, Failure> {
@@ -160,6 +159,15 @@ impl HttpHandler {
             Some(encoding) if self.encodings.contains(&encoding) => Ok(Some(encoding)),
             None if name.is_empty() && self.plain => Ok(None),
             _ => Err(Failure::new(Code::InvalidArgument, format!("unsupported Content-Encoding: {name}"))),
+        }
+    }
+}
+
+fn not_inflated(error: InflateError) -> Failure {
+    match error {
+        InflateError::TooLarge => Failure::new(Code::InvalidArgument, TOO_LARGE),
+        InflateError::Broken(error) => {
+            Failure::new(Code::InvalidArgument, format!("cannot decompress the request body: {error}"))
         }
     }
 }

@@ -10,6 +10,7 @@ mod http;
 mod inflate;
 mod listen;
 mod pings;
+mod room;
 mod server;
 mod sink;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use self::grpc::GrpcHandler;
 use self::http::HttpHandler;
 use self::listen::Listener;
 use self::pings::PingPolicy;
+use self::room::Room;
 use self::server::{Limits, serve};
 use self::sink::Sink;
 use self::tls::Tls;
@@ -44,6 +46,7 @@ struct OtlpReceiver {
     context: BuildContext,
     grpc: Option<(Grpc, Option<Arc<dyn ServerAuth>>)>,
     http: Option<(Http, Option<Arc<dyn ServerAuth>>)>,
+    room: Arc<Room>,
 }
 
 fn build(node: &Node, context: &BuildContext) -> Built<Box<dyn Receiver>> {
@@ -64,7 +67,10 @@ fn receiver(node: &Node, context: &BuildContext) -> Built<OtlpReceiver> {
         let auth = with_auth(http.auth.as_ref().map(|auth| &auth.authenticator));
         (http, auth)
     });
-    (Some(OtlpReceiver { context: context.clone(), grpc, http }), found)
+    let largest =
+        [grpc.as_ref().map(|(grpc, _)| grpc.message_bytes()), http.as_ref().map(|(http, _)| http.body_bytes())];
+    let room = Arc::new(Room::new(largest.into_iter().flatten().max().unwrap_or_default()));
+    (Some(OtlpReceiver { context: context.clone(), grpc, http, room }), found)
 }
 
 fn authenticator(
@@ -128,14 +134,14 @@ impl OtlpReceiver {
     fn grpc_service(&self, next: &Next) -> Option<Service<GrpcHandler>> {
         let (config, auth) = self.grpc.as_ref()?;
         let (bytes, metadata) = (config.message_bytes(), config.include_metadata);
-        let sink = Sink::new(next.clone(), &self.context, "grpc", bytes, metadata, auth.clone());
+        let sink = Sink::new(next.clone(), self.room.clone(), &self.context, "grpc", bytes, metadata, auth.clone());
         Some((Arc::new(grpc_limits(config)), Arc::new(GrpcHandler::new(sink, bytes))))
     }
 
     fn http_service(&self, next: &Next) -> Option<Service<HttpHandler>> {
         let (config, auth) = self.http.as_ref()?;
         let (bytes, metadata) = (config.body_bytes(), config.include_metadata);
-        let sink = Sink::new(next.clone(), &self.context, "http", bytes, metadata, auth.clone());
+        let sink = Sink::new(next.clone(), self.room.clone(), &self.context, "http", bytes, metadata, auth.clone());
         Some((Arc::new(http_limits(config)), Arc::new(HttpHandler::new(config, sink))))
     }
 }

@@ -80,7 +80,8 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Larger frames than the protocol's default save work on large messages.
 const FRAME_BYTES: u32 = 256 << 10;
 const WINDOW_BYTES: u32 = 1 << 20;
-const HEADER_LIST_BYTES: u32 = 64 << 10;
+/// As much as Go's server takes over HTTP. The library takes six frames at most, of any size.
+const HEADER_LIST_BYTES: u32 = 1 << 20;
 
 /// Accepts until the stop, then waits for requests in progress.
 pub(super) async fn serve<H: Handler>(
@@ -245,6 +246,8 @@ impl<H: Handler> Connection<H> {
             builder
                 .http1()
                 .timer(TokioTimer::new())
+                // A client may end its side after the request and still wait for the answer.
+                .half_close(true)
                 .header_read_timeout(limits.header_timeout)
                 .keep_alive(!limits.close_after_request);
         }

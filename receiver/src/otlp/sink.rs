@@ -7,15 +7,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
-use proto::auth::ServerAuth;
+use proto::auth::{Denied, ServerAuth};
 use proto::otlp::{DecodeError, DecodeLimits, RpcStatus, decode, decode_json_within};
 use proto::{Batch, BuildContext, Counter, Next, Peer, Refusal, RefusalKind};
 use tonic::Code;
 
+use super::inflate::{Encoding, InflateError};
+use super::room::{Held, Room};
 use super::server::PeerAddress;
 
-/// Bodies above this are decoded on a blocking thread, so that they do not hold up other requests.
-const INLINE_BYTES: usize = 4 << 20;
+/// Bodies above this are inflated and decoded on a blocking thread, so that they do not hold up other requests.
+const INLINE_BYTES: usize = 1 << 20;
+/// A compressed body above this is larger than that once it is inflated, most likely.
+const INLINE_COMPRESSED_BYTES: usize = INLINE_BYTES / 8;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +47,15 @@ impl Failure {
     }
 }
 
-/// Retryable refusals are `UNAVAILABLE`, permanent ones `INTERNAL`.
+/// The code of a destination that refused is kept; of others, retryable refusals are `UNAVAILABLE`, permanent ones
+/// `INTERNAL`.
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Failure {
         let (code, retry_after) = match refusal.kind {
             RefusalKind::Retry(after) => (Code::Unavailable, after),
             RefusalKind::Permanent => (Code::Internal, None),
         };
+        let code = refusal.code.map(Code::from).filter(|&code| code != Code::Ok).unwrap_or(code);
         Failure { code, message: refusal.reason.into_owned(), retry_after }
     }
 }
@@ -60,9 +66,31 @@ impl From<DecodeError> for Failure {
     }
 }
 
+/// A body as it came.
+pub(super) struct Parcel {
+    pub(super) bytes: Bytes,
+    /// How the bytes are compressed.
+    pub(super) encoding: Option<Encoding>,
+    /// The room that was taken for reading it.
+    pub(super) held: Held,
+}
+
+/// Why a body could not be read.
+enum Unreadable {
+    Inflate(InflateError),
+    Decode(DecodeError),
+}
+
+impl From<DecodeError> for Unreadable {
+    fn from(error: DecodeError) -> Unreadable {
+        Unreadable::Decode(error)
+    }
+}
+
 /// What a protocol hands its bodies to.
 pub(super) struct Sink {
     next: Next,
+    room: Arc<Room>,
     auth: Option<Arc<dyn ServerAuth>>,
     include_metadata: bool,
     limits: DecodeLimits,
@@ -75,6 +103,7 @@ impl Sink {
     /// `transport` is the label of the counters, `grpc` or `http`; `body_bytes` the largest inflated body.
     pub(super) fn new(
         next: Next,
+        room: Arc<Room>,
         context: &BuildContext,
         transport: &str,
         body_bytes: usize,
@@ -82,14 +111,13 @@ impl Sink {
         auth: Option<Arc<dyn ServerAuth>>,
     ) -> Sink {
         let labels = [("receiver", context.id.as_str()), ("transport", transport)];
-        let defaults = DecodeLimits::default();
         Sink {
             next,
+            room,
             auth,
             include_metadata,
-            // A point with a time and a value has 20 bytes at least.
             peer: if transport == "grpc" { Peer::Socket } else { |address| Peer::Host(address.ip()) },
-            limits: DecodeLimits { body_bytes, items: defaults.items.max(body_bytes / 20), ..defaults },
+            limits: DecodeLimits { body_bytes, ..DecodeLimits::default() },
             accepted: context.telemetry.counter(
                 "otelcol_receiver_accepted_metric_points",
                 "Number of metric points successfully pushed into the pipeline. [Alpha]",
@@ -104,19 +132,36 @@ impl Sink {
     }
 
     /// Asks the authenticator, if there is one.
-    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<(), Failure> {
         let Some(auth) = &self.auth else { return Ok(()) };
-        auth.authenticate(headers).map_err(|reason| Failure::new(Code::Unauthenticated, reason))
+        auth.authenticate(headers).answer().await.map_err(|denied| match denied {
+            Denied::Unauthenticated(reason) => Failure::new(Code::Unauthenticated, reason),
+            Denied::Busy(reason) => Failure::new(Code::Unavailable, reason),
+        })
     }
 
-    /// Decodes and hands on. A request without points is taken without asking anybody.
-    pub(super) async fn take(&self, body: Bytes, form: Form, head: &Parts) -> Result<(), Failure> {
-        let mut batch = if body.len() > INLINE_BYTES {
-            let limits = self.limits.clone();
-            let decoding = tokio::task::spawn_blocking(move || read(body, form, &limits));
-            decoding.await.map_err(|_| Failure::new(Code::Internal, "decoding was interrupted"))??
-        } else {
-            read(body, form, &self.limits)?
+    /// Room for large bodies.
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Inflates, decodes and hands on. A request without points is taken without asking anybody. `not_inflated` says
+    /// in the words of the protocol what is wrong with a compressed body.
+    pub(super) async fn take(
+        &self,
+        parcel: Parcel,
+        form: Form,
+        head: &Parts,
+        not_inflated: impl Fn(InflateError) -> Failure,
+    ) -> Result<(), Failure> {
+        let unreadable = |error| match error {
+            Unreadable::Inflate(error) => not_inflated(error),
+            Unreadable::Decode(error) => error.into(),
+        };
+        // The room is held until the pipeline has answered.
+        let (mut batch, _held) = match self.small(&parcel).map_err(unreadable)? {
+            Some(body) => (read(body, form, &self.limits)?, parcel.held),
+            None => self.unpack(parcel, form).await?.map_err(unreadable)?,
         };
         if batch.is_empty() {
             return Ok(());
@@ -131,6 +176,45 @@ impl Sink {
         let answer = self.next.send(batch).await;
         count.accepted = answer.is_ok();
         answer.map_err(Failure::from)
+    }
+}
+
+impl Sink {
+    /// The inflated body if it is small.
+    fn small(&self, parcel: &Parcel) -> Result<Option<Bytes>, Unreadable> {
+        let length = parcel.bytes.len();
+        let Some(encoding) = parcel.encoding else {
+            return Ok((length <= INLINE_BYTES).then(|| parcel.bytes.clone()));
+        };
+        if length > INLINE_COMPRESSED_BYTES {
+            return Ok(None);
+        }
+        let limit = self.limits.body_bytes;
+        match encoding.inflate(&parcel.bytes, limit.min(INLINE_BYTES)) {
+            Ok(body) => Ok(Some(body.into())),
+            // It is begun again elsewhere.
+            Err(InflateError::TooLarge) if limit > INLINE_BYTES => Ok(None),
+            Err(error) => Err(Unreadable::Inflate(error)),
+        }
+    }
+
+    /// Inflates and decodes a body that is not small, on a blocking thread, when there is room for it.
+    async fn unpack(&self, parcel: Parcel, form: Form) -> Result<Result<(Batch, Held), Unreadable>, Failure> {
+        let Parcel { bytes, encoding, mut held } = parcel;
+        let limits = self.limits.clone();
+        // It may become as large as a body can be.
+        if encoding.is_some() && held.is_nothing() {
+            held = self.room.hold(limits.body_bytes).await;
+        }
+        let unpacking = self.room.work(move || {
+            let body = match encoding {
+                Some(encoding) => encoding.inflate(&bytes, limits.body_bytes).map_err(Unreadable::Inflate)?.into(),
+                None => bytes,
+            };
+            held.shrink_to(body.len());
+            Ok((read(body, form, &limits)?, held))
+        });
+        unpacking.await.ok_or_else(|| Failure::new(Code::Internal, "decoding was interrupted"))
     }
 }
 

@@ -122,11 +122,7 @@ fn what_cannot_be_read_is_an_error_with_its_place() {
 }
 
 #[test]
-fn lists_are_bounded_and_deep_json_is_refused() {
-    let limits = DecodeLimits { items: 3, ..DecodeLimits::default() };
-    assert!(json_to_proto(br#"{"resourceMetrics":[{},{},{}]}"#, &limits).is_ok());
-    let error = json_to_proto(br#"{"resourceMetrics":[{},{},{},{}]}"#, &limits).unwrap_err().to_string();
-    assert_eq!(error, "invalid OTLP/JSON request: more than 3 elements in lists at line 1 column 32");
+fn deep_json_is_refused() {
     let deep = "[".repeat(100_000);
     assert!(decode_json(format!(r#"{{"x":{deep}"#).as_bytes()).is_err());
 }

@@ -1,5 +1,6 @@
 //! The codecs against prost on random messages.
 
+mod density;
 mod dice;
 mod json;
 mod merge;

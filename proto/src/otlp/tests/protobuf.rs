@@ -34,7 +34,7 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
 }
 
 /// A length-delimited field around some bytes.
-fn field(tag: u32, content: &[u8]) -> Vec<u8> {
+pub(super) fn field(tag: u32, content: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     prost::encoding::encode_key(tag, prost::encoding::WireType::LengthDelimited, &mut out);
     prost::encoding::encode_varint(content.len() as u64, &mut out);
@@ -43,11 +43,11 @@ fn field(tag: u32, content: &[u8]) -> Vec<u8> {
 }
 
 /// A request whose only point has these bytes, in the data field of the metric with this tag.
-fn point_request(data_tag: u32, point: &[u8]) -> Vec<u8> {
+pub(super) fn point_request(data_tag: u32, point: &[u8]) -> Vec<u8> {
     metric_request(&field(data_tag, &field(1, point)))
 }
 
-fn metric_request(metric: &[u8]) -> Vec<u8> {
+pub(super) fn metric_request(metric: &[u8]) -> Vec<u8> {
     field(1, &field(2, &field(2, metric)))
 }
 
@@ -213,8 +213,13 @@ fn values_have_the_text_of_go_as_string() {
 
 #[test]
 fn each_limit_refuses_the_request() {
-    let small =
-        DecodeLimits { body_bytes: 200, nesting: 20, attributes_per_set: 2, values_per_attribute: 12, items: 10 };
+    let small = DecodeLimits {
+        body_bytes: 200,
+        nesting: 20,
+        attributes_per_set: 2,
+        values_per_attribute: 12,
+        ..DecodeLimits::default()
+    };
     let limited = |bytes: &[u8]| decode(Bytes::copy_from_slice(bytes), &small).err().map(|e| e.to_string());
     let pair = field(7, b"");
     let array = |n: usize| field(7, &field(2, &field(5, &field(1, b"").repeat(n))));
@@ -229,11 +234,6 @@ fn each_limit_refuses_the_request() {
         ),
         (point_request(5, &array(12)), None),
         (point_request(5, &array(13)), Some("OTLP request has more than 12 elements in one attribute value")),
-        (metric_request(&field(5, &field(1, b"").repeat(7))), None),
-        (
-            metric_request(&field(5, &field(1, b"").repeat(8))),
-            Some("OTLP request has more than 10 resources, scopes, metrics, points, exemplars and quantiles"),
-        ),
         (point_request(5, &nested(3)), None),
         (point_request(5, &nested(9)), Some("invalid OTLP request: messages nested too deeply at byte 41")),
     ] {

@@ -78,13 +78,16 @@ async fn refusals_have_the_codes_of_the_collector_and_retry_info() {
         (Refusal::retry("queue is full"), Code::Unavailable, None),
         (Refusal::retry_after(delay, "busy"), Code::Unavailable, Some(delay)),
         (Refusal::permanent("bad data"), Code::Internal, None),
+        (Refusal { code: Some(8), ..Refusal::retry_after(delay, "slower") }, Code::ResourceExhausted, Some(delay)),
+        (Refusal { code: Some(7), ..Refusal::permanent("not you") }, Code::PermissionDenied, None),
+        (Refusal { code: Some(0), ..Refusal::permanent("strange") }, Code::Internal, None),
     ] {
         *to.answer.lock().unwrap() = Some(refusal.clone());
         let status = call(channel.clone(), EXPORT, request(2), None).await.unwrap_err();
         assert_eq!((status.code(), status.message()), (code, refusal.reason.as_ref()));
         assert_eq!(RpcStatus::decode(status.details()).and_then(|s| s.retry_after), retry_after);
     }
-    assert_eq!(to.counted("grpc"), (0, 6));
+    assert_eq!(to.counted("grpc"), (0, 12));
     let status = call(channel, EXPORT, request(2)[..9].to_vec(), None).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
 }
@@ -169,6 +172,15 @@ async fn snappy_is_understood_and_broken_frames_are_refused() {
         assert_eq!(answer.2.replace("%22", "\""), message);
     }
     assert_eq!(to.points(), 5);
+}
+
+#[tokio::test]
+async fn headers_may_be_as_large_as_tokens_and_baggage_get() {
+    let to = start(GRPC).await;
+    let large = "x".repeat(90_000);
+    let headers = [("content-type", "application/grpc"), ("x-baggage", &*large)];
+    assert_eq!(raw(&to, &headers, frame(0, &request(1))).await, (200, None, String::new()));
+    assert_eq!(to.points(), 1);
 }
 
 #[tokio::test]

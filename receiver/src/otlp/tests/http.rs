@@ -175,6 +175,7 @@ async fn bodies_over_the_limit_are_refused_before_and_after_inflating() {
 #[tokio::test]
 async fn refusals_of_the_pipeline_become_statuses_with_retry_after() {
     let to = start(HTTP).await;
+    let with_code = |code| Refusal { code: Some(code), ..Refusal::permanent("no") };
     for (refusal, status, code, retry_after, json) in [
         (Refusal::retry("queue is full"), 503, 14, None, r#"{"code":14,"message":"queue is full"}"#),
         (
@@ -185,6 +186,18 @@ async fn refusals_of_the_pipeline_become_statuses_with_retry_after() {
             r#"{"code":14,"message":"busy","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}"#,
         ),
         (Refusal::permanent("bad data"), 500, 13, None, r#"{"code":13,"message":"bad data"}"#),
+        (
+            Refusal { code: Some(8), ..Refusal::retry_after(Duration::from_secs(7), "slower") },
+            429,
+            8,
+            Some("7"),
+            r#"{"code":8,"message":"slower","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7s"}]}"#,
+        ),
+        (with_code(3), 400, 3, None, r#"{"code":3,"message":"no"}"#),
+        (with_code(16), 401, 16, None, r#"{"code":16,"message":"no"}"#),
+        (with_code(7), 403, 7, None, r#"{"code":7,"message":"no"}"#),
+        (with_code(12), 404, 12, None, r#"{"code":12,"message":"no"}"#),
+        (with_code(2), 500, 2, None, r#"{"code":2,"message":"no"}"#),
     ] {
         *to.answer.lock().unwrap() = Some(refusal);
         let answer = post(&to, PROTOBUF, request(2)).await;
@@ -194,7 +207,7 @@ async fn refusals_of_the_pipeline_become_statuses_with_retry_after() {
         let answer = post(&to, "application/json", JSON).await;
         assert_eq!((answer.status, answer.text().as_str()), (status, json));
     }
-    assert_eq!(to.counted("http"), (0, 9));
+    assert_eq!(to.counted("http"), (0, 27));
 }
 
 #[tokio::test]

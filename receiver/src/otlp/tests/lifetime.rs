@@ -187,3 +187,48 @@ async fn broken_requests_harm_nobody_else() {
     assert!(rest(&mut good).await.starts_with("HTTP/1.1 200"));
     assert_eq!(to.points(), 1);
 }
+
+#[tokio::test]
+async fn a_client_that_ends_its_side_after_the_request_gets_its_answer() {
+    let to = start("protocols: {http: {endpoint: \"localhost:HTTP\"}}").await;
+    let body = request(1);
+    for (round, delay) in [Duration::ZERO, Duration::from_millis(5)].into_iter().enumerate() {
+        *to.delay.lock().unwrap() = delay;
+        for n in 1..=50 {
+            let mut client = connect(&to).await;
+            client.write_all(&[head(body.len()).as_bytes(), &body].concat()).await.unwrap();
+            client.shutdown().await.unwrap();
+            let answer = rest(&mut client).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{n}: {answer:?}");
+            assert_eq!(to.points(), 50 * round + n);
+        }
+    }
+    assert_eq!(to.counted("http"), (100, 0));
+    to.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_body_that_does_not_come_in_time_gives_its_room_to_others() {
+    let to = start("protocols: {http: {endpoint: \"localhost:HTTP\", max_request_body_size: 67108864}}").await;
+    let mut slow = connect(&to).await;
+    slow.write_all(head(62 << 20).as_bytes()).await.unwrap();
+    slow.write_all(&vec![0; 2 << 20]).await.unwrap();
+    // Passes when everything is idle: what came is read.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let body = request(300_000);
+    let mut other = connect(&to).await;
+    let (mut reading, mut writing) = other.split();
+    let begun = tokio::time::Instant::now();
+    let sending = async {
+        writing.write_all(&[head(body.len()).as_bytes(), &body].concat()).await.unwrap();
+        let mut status = [0; 12];
+        reading.read_exact(&mut status).await.unwrap();
+        status
+    };
+    let (mut rest, mut nothing) = (Vec::new(), 0);
+    let closed = async { nothing = slow.read_to_end(&mut rest).await.unwrap_or_default() };
+    let (status, ()) = tokio::join!(sending, closed);
+    assert_eq!((&status, nothing), (b"HTTP/1.1 200", 0));
+    assert!(begun.elapsed() >= Duration::from_secs(58), "{:?}", begun.elapsed());
+    assert_eq!(to.points(), 300_000);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use proto::BuildContext;
-use proto::auth::{AuthOffer, AuthOffers, ServerAuth};
+use proto::auth::{AuthOffer, AuthOffers, Check, Denied, ServerAuth};
 use proto::otlp::RpcStatus;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 
@@ -160,10 +160,11 @@ async fn unreadable_certificates_stop_the_start_and_name_the_file() {
 struct Doorman;
 
 impl ServerAuth for Doorman {
-    fn authenticate(&self, headers: &HeaderMap) -> Result<(), String> {
+    fn authenticate(&self, headers: &HeaderMap) -> Check<'_> {
         match headers.get("x-key").map(|v| v.as_bytes()) {
-            Some(b"open sesame") => Ok(()),
-            _ => Err("missing or wrong key".to_owned()),
+            Some(b"open sesame") => Check::Later(Box::pin(async { Ok(()) })),
+            Some(b"knock knock") => Check::Done(Err(Denied::Busy("too many visitors".to_owned()))),
+            _ => Check::Done(Err(Denied::Unauthenticated("missing or wrong key".to_owned()))),
         }
     }
 }
@@ -189,6 +190,9 @@ async fn only_who_is_authenticated_may_push_over_http() {
     assert_eq!(post(&url).header("x-key", "open sesame").send().await.unwrap().status(), 200);
     assert_eq!(post(&format!("{url}?a=b&x-key=open+ses%61me")).send().await.unwrap().status(), 200);
     assert_eq!(post(&format!("{url}?x-key=shut")).send().await.unwrap().status(), 401);
+    let answer = post(&url).header("x-key", "knock knock").send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(RpcStatus::decode(&answer.bytes().await.unwrap()).unwrap().code, 14);
     assert_eq!(to.points(), 2);
 }
 
@@ -202,6 +206,8 @@ async fn only_who_is_authenticated_may_push_over_grpc() {
     let answer = post().send().await.unwrap();
     assert_eq!(answer.headers().get("grpc-status").unwrap(), "16");
     assert_eq!(answer.headers().get("grpc-message").unwrap(), "missing%20or%20wrong%20key");
+    let answer = post().header("x-key", "knock knock").send().await.unwrap();
+    assert_eq!(answer.headers().get("grpc-status").unwrap(), "14");
     assert!(post().header("x-key", "open sesame").send().await.unwrap().headers().get("grpc-status").is_none());
 }
 
