@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_disk_is_told_to_the_caller_and_counted_as_dropped() {
+    async fn a_full_disk_is_told_to_the_caller_who_keeps_the_batch() {
         let context = BuildContext::for_test("file");
         let (node, _) = ::config::parse_yaml("test.yaml", "path: /dev/full");
         let exporter = build(&node.unwrap(), &context).0.unwrap();
@@ -235,8 +235,8 @@ mod tests {
             });
             counts.sum::<u64>()
         };
-        let books = ["received", "dropped"].map(|what| value(&format!("otelcol_ecs_{what}_metric_points")));
-        assert_eq!((books, value("otelcol_exporter_sent_metric_points")), ([1, 1], 0));
+        let books = ["ecs_received", "ecs_dropped", "exporter_sent", "exporter_send_failed"];
+        assert_eq!(books.map(|what| value(&format!("otelcol_{what}_metric_points"))), [0, 0, 0, 1]);
     }
 
     #[test]
