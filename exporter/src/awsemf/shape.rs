@@ -133,22 +133,35 @@ pub(crate) struct ShapeId {
 pub(crate) type Remembered = SmallVec<[ShapeId; MAX_REMEMBERED]>;
 
 /// Shapes in use.
-#[derive(Default)]
 pub(crate) struct Shapes {
     list: Vec<Shape>,
     index: HashTable<u32>,
     bytes: usize,
+    pub(crate) max_bytes: usize,
     epoch: u32,
     /// Outlined last.
     last: Shape,
 }
 
+impl Default for Shapes {
+    fn default() -> Shapes {
+        let (list, index) = (Vec::new(), HashTable::new());
+        Shapes { list, index, bytes: 0, max_bytes: MAX_BYTES, epoch: 0, last: Shape::default() }
+    }
+}
+
 impl Shapes {
     /// Makes room, before a batch.
     pub(crate) fn begin(&mut self) {
-        if self.bytes > MAX_BYTES {
-            *self = Shapes { epoch: self.epoch + 1, ..Shapes::default() };
+        if self.bytes > self.max_bytes {
+            *self = Shapes { epoch: self.epoch + 1, max_bytes: self.max_bytes, ..Shapes::default() };
         }
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// The shape for rows of an event, if it had it lately.
@@ -182,7 +195,7 @@ impl Shapes {
         let known = self.index.find(hash, |at| self.list[*at as usize] == self.last).copied();
         let at = match known {
             Some(at) => at,
-            None if self.bytes > MAX_BYTES => return &self.last,
+            None if self.bytes > self.max_bytes => return &self.last,
             None => {
                 self.bytes += self.last.bytes();
                 self.list.push(self.last.clone());

@@ -11,9 +11,9 @@ use super::super::MAX_DOCUMENT_BYTES;
 use super::{Event, T0_MS, events_at, translator};
 
 /// A gauge point: name, labels, time offset in ms, value.
-type Point = (String, BTreeMap<String, String>, u64, f64);
+pub(super) type Point = (String, BTreeMap<String, String>, u64, f64);
 
-fn batch(points: &[Point]) -> Batch {
+pub(super) fn batch(points: &[Point]) -> Batch {
     let mut batch = Batch::default();
     let tables = batch.tables_mut();
     tables.resources.push(Resource::default());

@@ -6,6 +6,7 @@ mod conformance;
 mod limits;
 mod random;
 mod requests;
+mod shapes;
 mod vectors;
 mod vectors_config;
 mod vectors_documents;

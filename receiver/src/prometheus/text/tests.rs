@@ -193,6 +193,43 @@ fn an_expected_series_is_recognized_only_when_it_is_the_whole_series() {
 }
 
 #[test]
+fn the_value_of_an_expected_series_is_read_alone_only_from_a_line_in_the_usual_form() {
+    let expected = b"a{b=\"c\"}";
+    for (line, value) in [
+        ("a{b=\"c\"} 1.5\n", Some(1.5)),
+        ("a{b=\"c\"} -0.25e2\n", Some(-25.0)),
+        ("a{b=\"c\"} 7", None),
+        ("a{b=\"c\"}  7\n", None),
+        ("a{b=\"c\"} 7 \n", None),
+        ("a{b=\"c\"} 7 1000\n", None),
+        ("a{b=\"c\"} 7 # {} 1\n", None),
+        ("a{b=\"c\"} NaN\n", None),
+        ("a{b=\"c\"} 1x\n", None),
+        ("a{b=\"c\"} \n", None),
+        ("a{b=\"d\"} 7\n", None),
+        ("# a\n", None),
+    ] {
+        for format in [Format::Prometheus, Format::OpenMetrics] {
+            let mut lexer = Lexer::new(line.as_bytes(), format);
+            let read = lexer.next_sample_of(expected);
+            assert_eq!(read, value.map(|value| (&expected[..], value)), "{line:?}");
+            let rest = Lexer::new(line.as_bytes(), format).next_entry();
+            if read.is_none() {
+                assert_eq!(lexer.next_entry(), rest, "nothing was read of {line:?}");
+            } else {
+                let Ok(Some(Entry::Sample(sample))) = rest else { panic!("{rest:?}") };
+                assert_eq!(read, Some((sample.series, sample.value)));
+            }
+            assert_eq!(Lexer::new(line.as_bytes(), format).next_sample_of(b""), None);
+        }
+    }
+    assert_eq!(Lexer::new(b"up 1\nup{a=\"b\"} 2\n", Format::Prometheus).next_sample_of(b"up"), Some((&b"up"[..], 1.0)));
+    for line in ["up {a=\"b\"} 2\n", "up{a=\"b\"} 2\n", "upper 2\n"] {
+        assert_eq!(Lexer::new(line.as_bytes(), Format::Prometheus).next_sample_of(b"up"), None, "{line}");
+    }
+}
+
+#[test]
 fn every_recorded_page_is_read() {
     let cases: Vec<Value> =
         serde_json::from_str(include_str!("../../../../tests/golden/conformance/prometheus.json")).unwrap();
