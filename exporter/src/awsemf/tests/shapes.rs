@@ -85,6 +85,6 @@ fn shapes_are_forgotten_when_they_take_too_much_memory() {
         let labels: BTreeMap<String, String> = BTreeMap::new();
         let events = written(&mut translator, &[(format!("requests_{name}"), labels, 0, 1.0)]);
         assert!(events[0].text.contains(&format!("\"requests_{name}\":1")));
-        assert!(translator.caches.shapes.len() < 12);
+        assert!(translator.caches.shapes.len() < 20, "each takes more than 100 bytes");
     }
 }

@@ -203,7 +203,7 @@ fn the_value_of_an_expected_series_is_read_alone_only_from_a_line_in_the_usual_f
         ("a{b=\"c\"} 7 \n", None),
         ("a{b=\"c\"} 7 1000\n", None),
         ("a{b=\"c\"} 7 # {} 1\n", None),
-        ("a{b=\"c\"} NaN\n", None),
+        ("a{b=\"c\"} +Inf\n", None),
         ("a{b=\"c\"} 1x\n", None),
         ("a{b=\"c\"} \n", None),
         ("a{b=\"d\"} 7\n", None),
