@@ -30,6 +30,21 @@ pub trait OutgoingRequest: Send + Sync + 'static {
     fn lane(&self) -> Option<u64> {
         None
     }
+    /// How many of these requests of one lane, from the first on, one request can stand for; at least one.
+    fn joinable<'a>(_requests: impl Iterator<Item = &'a Self>) -> usize
+    where
+        Self: Sized,
+    {
+        1
+    }
+    /// One request with the contents of all of these, which [`OutgoingRequest::joinable`] allowed; `None` sends each
+    /// alone.
+    fn join(_requests: &[&Self]) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
 }
 
 /// What encoding a batch came to. `kept` plus all of `dropped` is the number of points of the batch.

@@ -1,5 +1,5 @@
-//! Events into `PutLogEvents` bodies within the service's limits: 1 MiB (26 bytes counted per event), 10,000 events,
-//! 24 hours, in order of time. Documents come escaped. Sends nothing.
+//! Events into `PutLogEvents` bodies within the service's limits (`load`), in order of time. Documents come escaped.
+//! Sends nothing.
 
 use std::mem;
 use std::sync::Arc;
@@ -7,18 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::request::{Lines, PutRequest, Request};
+use super::load::{EVENT_OVERHEAD_BYTES, Load, MAX_REQUEST_BYTES};
+use super::request::{Event, Lines, PutRequest, Request, arrange};
 use crate::awsemf::{Destination, EventRef, EventSink, Form};
 use crate::escape::escape_into;
 
-/// Bytes of a request as the service counts them.
-const MAX_REQUEST_BYTES: usize = 1_048_576;
-/// Bytes that the service counts for an event beside its message.
-const EVENT_OVERHEAD_BYTES: usize = 26;
-/// Events of a request.
-const MAX_EVENTS: usize = 10_000;
-/// Span between the first and the last event of a request.
-const MAX_SPAN_MS: i64 = 24 * 3_600_000;
 /// The service leaves out events older than this.
 pub const MAX_AGE_MS: i64 = 14 * 24 * 3_600_000;
 /// The service leaves out events further in the future than this.
@@ -53,19 +46,8 @@ struct Body {
     /// Where the first event starts.
     head: usize,
     events: Vec<Event>,
-    /// Size as the service counts it.
-    counted_bytes: usize,
-    first_ms: i64,
-    last_ms: i64,
+    load: Load,
     sorted: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Event {
-    timestamp_ms: i64,
-    start: u32,
-    end: u32,
-    points: u32,
 }
 
 impl Batcher {
@@ -169,25 +151,11 @@ impl Body {
         escape_into(&mut text, destination.stream.as_bytes());
         text.extend_from_slice(b"\",\"logEvents\":[");
         let head = text.len();
-        Body {
-            destination: destination.clone(),
-            text,
-            head,
-            events: Vec::new(),
-            counted_bytes: 0,
-            first_ms: i64::MAX,
-            last_ms: i64::MIN,
-            sorted: true,
-        }
+        Body { destination: destination.clone(), text, head, events: Vec::new(), load: Load::default(), sorted: true }
     }
 
     fn has_room(&self, event: &EventRef<'_>) -> bool {
-        let t = event.timestamp_ms;
-        self.events.is_empty()
-            || self.events.len() < MAX_EVENTS
-                && self.counted_bytes + event.plain_len + EVENT_OVERHEAD_BYTES <= MAX_REQUEST_BYTES
-                && t.saturating_sub(self.first_ms) <= MAX_SPAN_MS
-                && self.last_ms.saturating_sub(t) <= MAX_SPAN_MS
+        self.events.is_empty() || self.load.with(&Load::of(event)).fits()
     }
 
     fn push(&mut self, event: &EventRef<'_>) {
@@ -201,43 +169,30 @@ impl Body {
         self.text.extend_from_slice(event.document);
         self.text.extend_from_slice(b"\"}");
         let t = event.timestamp_ms;
-        self.sorted &= t >= self.last_ms;
-        self.first_ms = self.first_ms.min(t);
-        self.last_ms = self.last_ms.max(t);
-        self.counted_bytes += event.plain_len + EVENT_OVERHEAD_BYTES;
+        self.sorted &= t >= self.load.last_ms;
+        self.load = self.load.with(&Load::of(event));
         self.events.push(Event { timestamp_ms: t, start, end: self.text.len() as u32, points: event.points });
     }
 
     fn into_request(mut self) -> Request {
-        if !self.sorted {
-            self.sort();
+        if self.sorted {
+            self.text.extend_from_slice(b"]}");
+        } else {
+            (self.text, self.events) = arrange(&self.text[..self.head], &[(&self.text, &self.events)]);
         }
-        self.text.extend_from_slice(b"]}");
         if self.text.capacity() > self.text.len() + self.text.len() / 4 {
             self.text.shrink_to_fit();
         }
+        self.events.shrink_to_fit();
         Request::Put(PutRequest {
             group: Arc::clone(&self.destination.group),
             stream: Arc::clone(&self.destination.stream),
             body: Bytes::from(self.text),
             points: self.events.iter().map(|e| u64::from(e.points)).sum(),
-            event_points: self.events.iter().map(|e| e.points).collect(),
+            events: self.events,
+            load: self.load,
             lane: u64::from(self.destination.id),
         })
-    }
-
-    /// Writes the events again in order of time; those of one time keep their order.
-    fn sort(&mut self) {
-        self.events.sort_by_key(|e| e.timestamp_ms);
-        let mut text = Vec::with_capacity(self.text.len() + 2);
-        text.extend_from_slice(&self.text[..self.head]);
-        for (i, event) in self.events.iter().enumerate() {
-            if i > 0 {
-                text.push(b',');
-            }
-            text.extend_from_slice(&self.text[event.start as usize..event.end as usize]);
-        }
-        self.text = text;
     }
 }
 
@@ -245,6 +200,8 @@ impl Body {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    use crate::OutgoingRequest;
 
     const NOW: i64 = 1_700_000_000_000;
 
@@ -292,8 +249,13 @@ mod tests {
         assert!(events.len() <= 10_000 && !events.is_empty());
         assert!(events.iter().map(|e| e.1.len() + 26).sum::<usize>() <= 1_048_576);
         assert!(events[events.len() - 1].0 - events[0].0 <= 86_400_000);
-        assert_eq!(put.event_points.len(), events.len());
+        assert_eq!(put.events.len(), events.len());
         assert_eq!(put.points, 3 * events.len() as u64);
+        for (event, (t, document)) in put.events.iter().zip(&events) {
+            let text = &put.body[event.start as usize..event.end as usize];
+            let own: serde_json::Value = serde_json::from_slice(text).unwrap();
+            assert_eq!((own["timestamp"].as_i64(), own["message"].as_str()), (Some(*t), Some(&**document)));
+        }
         events
     }
 
@@ -380,6 +342,50 @@ mod tests {
                 got.sort();
                 want.sort();
                 prop_assert_eq!(got, want);
+            }
+        }
+
+        #[test]
+        fn joined_requests_are_valid_and_hold_every_event_once_in_order(
+            input in proptest::collection::vec(
+                proptest::collection::vec(
+                    (-100_000_000i64..5_000_000, prop_oneof![9 => Just(20usize), 1 => Just(300_000)]), 1..8),
+                1..20),
+        ) {
+            let mut puts = Vec::new();
+            for (i, part) in input.iter().enumerate() {
+                let part: Vec<_> = part
+                    .iter()
+                    .enumerate()
+                    .map(|(j, (t, len))| (0, NOW + t, format!("{i} {j} {}", "x".repeat(*len))))
+                    .collect();
+                puts.extend(run(&part).0.into_iter().map(Request::Put));
+            }
+            let mut left = &puts[..];
+            while !left.is_empty() {
+                let n = Request::joinable(left.iter());
+                prop_assert!(n >= 1);
+                let (parts, rest) = left.split_at(n);
+                left = rest;
+                let mut want = Vec::new();
+                for part in parts {
+                    let Request::Put(part) = part else { panic!("{part:?}") };
+                    want.extend(events(part));
+                }
+                // Stable: what has the same time keeps its order.
+                want.sort_by_key(|event| event.0);
+                let joint = Request::join(&parts.iter().collect::<Vec<_>>());
+                let Some(Request::Put(joint)) = joint else { panic!("{joint:?}") };
+                prop_assert_eq!(events(&joint), want);
+                if let Some(next) = rest.first() {
+                    let longer: Vec<_> = parts.iter().chain([next]).collect();
+                    let Request::Put(next) = next else { panic!("{next:?}") };
+                    let load = longer.iter().fold(Load::default(), |sum, part| match part {
+                        Request::Put(put) => sum.with(&put.load),
+                        Request::Lines(_) => sum,
+                    });
+                    prop_assert!(!load.fits(), "{:?} would have fitted", next.load);
+                }
             }
         }
     }

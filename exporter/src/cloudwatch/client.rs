@@ -218,12 +218,12 @@ fn rejected_points(
     info: Option<&RejectedLogEventsInfo>,
 ) -> Vec<(std::borrow::Cow<'static, str>, u64)> {
     let Some(info) = info else { return Vec::new() };
-    let all = request.event_points.len();
+    let all = request.events.len();
     let index = |i: Option<i32>, absent: usize| i.map_or(absent, |i| usize::try_from(i).unwrap_or(0).min(all));
     let old = index(info.too_old_log_event_end_index(), 0);
     let expired = index(info.expired_log_event_end_index(), 0).max(old);
     let new = index(info.too_new_log_event_start_index(), all).max(expired);
-    let points = |range: std::ops::Range<usize>| request.event_points[range].iter().map(|p| u64::from(*p)).sum();
+    let points = |range: std::ops::Range<usize>| request.events[range].iter().map(|e| u64::from(e.points)).sum();
     let rejected = [("too_old", points(0..old)), ("expired", points(old..expired)), ("too_new", points(new..all))];
     for (reason, points) in rejected.iter().filter(|r| r.1 > 0) {
         tracing::warn!(
@@ -240,6 +240,7 @@ fn rejected_points(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloudwatch::{Event, Load};
 
     #[test]
     fn rejected_events_are_counted_in_points_and_once() {
@@ -247,7 +248,8 @@ mod tests {
             group: "g".into(),
             stream: "s".into(),
             body: Bytes::new(),
-            event_points: vec![1, 2, 4, 8, 16],
+            events: [1, 2, 4, 8, 16].map(|points| Event { timestamp_ms: 0, start: 0, end: 0, points }).to_vec(),
+            load: Load::default(),
             points: 31,
             lane: 0,
         };

@@ -6,13 +6,15 @@ mod batcher;
 mod client;
 mod connector;
 mod errors;
+mod load;
 mod request;
 mod settings;
 mod stdout;
 mod streams;
 
 pub use batcher::{Batcher, MAX_AGE_MS, MAX_AHEAD_MS};
-pub use request::{Lines, PutRequest, Request};
+pub use load::Load;
+pub use request::{Event, Lines, PutRequest, Request};
 pub use settings::CloudWatchSettings;
 
 use std::sync::Arc;

@@ -96,9 +96,16 @@ impl Model {
     }
 }
 
-async fn run(actions: Vec<Action>, steps: Vec<Step>, settings: SenderSettings, lanes: u64, drain: u64) {
+async fn run(
+    actions: Vec<Action>,
+    steps: Vec<Step>,
+    settings: SenderSettings,
+    (lanes, joins): (u64, usize),
+    drain: u64,
+) {
     let exporter = Arc::new(Scripted {
         lanes,
+        joins,
         script: Mutex::new(steps.into()),
         took: Duration::from_millis(700),
         ..Scripted::default()
@@ -126,7 +133,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
     #[test]
     fn no_point_is_lost_from_the_books_and_bounds_and_order_hold(
-        actions in actions(), steps in steps(), settings in settings(), lanes in 0u64..4, drain in 0u64..30,
+        actions in actions(), steps in steps(), settings in settings(), lanes in (0u64..4, 0usize..4), drain in 0u64..30,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(run(actions, steps, settings, lanes, drain));

@@ -90,7 +90,17 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Says that the item taken from this lane is settled: the next one of the lane may go.
+    /// Takes further items of a busy lane, as many of those that wait as `count` says.
+    pub(crate) fn more(&self, lane: Lane, count: impl FnOnce(&VecDeque<T>) -> usize) -> Vec<T> {
+        let mut state = self.lock();
+        let Some(items) = state.lanes.get_mut(&lane).filter(|items| !items.is_empty()) else { return Vec::new() };
+        let n = count(items).min(items.len());
+        let taken: Vec<T> = items.drain(..n).collect();
+        state.waiting -= taken.len();
+        taken
+    }
+
+    /// Says that what was taken from this lane is settled: the next one of the lane may go.
     pub(crate) fn done(&self, lane: Lane) {
         let mut state = self.lock();
         if state.lanes.get(&lane).is_some_and(|items| !items.is_empty()) {
@@ -158,6 +168,24 @@ mod tests {
         assert!(futures_util::FutureExt::now_or_never(q.next()).is_none(), "lane 1 is busy");
         q.done(one);
         assert_eq!(take(&q).await.1, 11);
+    }
+
+    #[tokio::test]
+    async fn who_has_a_lane_may_take_more_of_it_and_of_no_other() {
+        let q = Queue::new();
+        for (lane, item) in [(1, 10), (2, 20), (1, 11), (1, 12)] {
+            q.push(Some(lane), item);
+        }
+        q.close();
+        let (one, _) = take(&q).await;
+        assert_eq!(q.more(one, |waiting| waiting.iter().take_while(|item| **item < 12).count()), [11]);
+        assert!(q.more(one, |_| 0).is_empty());
+        let (two, _) = take(&q).await;
+        assert!(q.more(two, |_| panic!("nothing waits")).is_empty());
+        q.done(two);
+        assert_eq!(q.more(one, |_| 9), [12]);
+        q.done(one);
+        assert_eq!((q.lanes(), q.next().await), (0, None));
     }
 
     #[tokio::test]

@@ -15,6 +15,9 @@ pub(super) struct Request {
     pub(super) number: u64,
     pub(super) points: u64,
     pub(super) bytes: usize,
+    /// How many may go out as one, and how many went out as this one.
+    pub(super) joins: usize,
+    pub(super) parts: usize,
 }
 
 impl OutgoingRequest for Request {
@@ -27,11 +30,21 @@ impl OutgoingRequest for Request {
     fn lane(&self) -> Option<u64> {
         self.lane
     }
+    fn joinable<'a>(mut requests: impl Iterator<Item = &'a Request>) -> usize {
+        let first = requests.next().unwrap();
+        1 + requests.take(first.joins).count()
+    }
+    fn join(requests: &[&Request]) -> Option<Request> {
+        assert!(requests.is_sorted_by(|a, b| a.lane == b.lane && a.number < b.number));
+        let points = requests.iter().map(|r| r.points).sum();
+        Some(Request { points, parts: requests.len(), ..requests[0].clone() })
+    }
 }
 
 /// Makes one request of each batch; a batch of 13 points is left out, one of 66 panics.
 pub(super) struct Numbering {
     pub(super) lanes: u64,
+    joins: usize,
     next: u64,
 }
 
@@ -45,7 +58,14 @@ impl Encoder for Numbering {
             _ => {}
         }
         let lane = (self.lanes > 0).then(|| self.next % self.lanes);
-        out.push(Request { lane, number: self.next, points, bytes: points as usize * 100 });
+        out.push(Request {
+            lane,
+            number: self.next,
+            points,
+            bytes: points as usize * 100,
+            joins: self.joins,
+            parts: 1,
+        });
         self.next += 1;
         Encoded { kept: points, dropped: vec![] }
     }
@@ -55,6 +75,7 @@ impl Encoder for Numbering {
 #[derive(Default)]
 pub(super) struct Scripted {
     pub(super) lanes: u64,
+    pub(super) joins: usize,
     pub(super) script: Mutex<VecDeque<Step>>,
     pub(super) delivered: Mutex<Vec<Request>>,
     pub(super) in_flight: AtomicUsize,
@@ -81,7 +102,7 @@ pub(super) fn permanent() -> Step {
 impl Exporter for Arc<Scripted> {
     type Encoder = Numbering;
     fn encoder(&self) -> Numbering {
-        Numbering { lanes: self.lanes, next: 0 }
+        Numbering { lanes: self.lanes, joins: self.joins, next: 0 }
     }
     fn send<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
@@ -201,6 +222,46 @@ async fn a_batch_is_taken_before_it_is_sent_and_is_sent_after_retries() {
     // Three waits of 5 s, 7.5 s and 11.25 s, each ± half, and one timeout of 5 s.
     let took = started.elapsed().as_secs_f64();
     assert!((16.8..41.0).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_a_lane_goes_out_together_and_shares_what_the_destination_leaves_out() {
+    let rejected = Step::Answer(Outcome::Delivered { rejected: vec![("too_old".into(), 5), ("too_new".into(), 2)] });
+    let delivered = Step::Answer(Outcome::Delivered { rejected: vec![] });
+    let exporter =
+        Scripted { lanes: 1, joins: 2, took: Duration::from_secs(1), ..script([delivered, retry(), rejected]) };
+    let run = start(exporter, |s| s.queue.num_consumers = 2).await;
+    for points in [1, 2, 3, 4, 5] {
+        run.sender.export(batch(points)).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let counts = run.settled().await;
+    let sent: Vec<_> = run.exporter.delivered.lock().unwrap().iter().map(|r| (r.number, r.parts, r.points)).collect();
+    assert_eq!(sent, [(0, 1, 1), (1, 3, 9), (4, 1, 5)]);
+    assert_eq!((counts.received, counts.sent), (15, 8));
+    assert_eq!((run.dropped("too_old"), run.dropped("too_new")), (5, 2));
+    run.balance();
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_refused_or_panic_together_go_alone() {
+    for step in [permanent(), Step::Panic] {
+        let delivered = Step::Answer(Outcome::Delivered { rejected: vec![] });
+        let exporter = Scripted {
+            lanes: 1,
+            joins: 9,
+            took: Duration::from_secs(1),
+            ..script([delivered.clone(), step.clone(), delivered, step])
+        };
+        let run = start(exporter, |_| {}).await;
+        for points in [1, 2, 3, 4] {
+            run.sender.export(batch(points)).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let counts = run.settled().await;
+        assert_eq!((counts.received, counts.sent, counts.dropped_total()), (10, 7, 3), "{counts:?}");
+        run.balance();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,9 @@
-//! One request on its way: attempts with a timeout and waits between them. Which request comes next is decided by
-//! `queue`, what its end means by `ticket`.
+//! Requests on their way: attempts with a timeout and waits between them. Which request comes next is decided by
+//! `queue`, what its end means by `ticket`. Requests that wait behind one in its lane go out with it where the
+//! destination takes them in one; if it refuses that one for good, each goes alone, so that none suffers for another.
 
 use std::borrow::Cow;
+use std::iter;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,29 +37,73 @@ enum End {
     },
 }
 
+impl End {
+    /// The end for a request of so many points of those that had this one together. Which of them had the points that
+    /// the destination left out is not known, and for the books it does not matter.
+    fn share(&mut self, points: u64) -> End {
+        match self {
+            End::Delivered(rejected) => {
+                let mut left = points;
+                let take = |(reason, n): &mut (Cow<'static, str>, u64)| {
+                    let taken = (*n).min(left);
+                    *n -= taken;
+                    left -= taken;
+                    (taken > 0).then(|| (reason.clone(), taken))
+                };
+                End::Delivered(rejected.iter_mut().filter_map(take).collect())
+            }
+            End::Lost { reason, error, kind, code } => {
+                End::Lost { reason: reason.clone(), error: error.clone(), kind: *kind, code: *code }
+            }
+        }
+    }
+}
+
 /// Longest wait between attempts once the sender shuts down.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
 /// Takes requests and brings each to its end, until the queue is closed and empty.
 pub(crate) async fn work<E: Exporter>(inner: Arc<Inner<E>>) {
     while let Some((lane, item)) = inner.queue.next().await {
-        let end = match AssertUnwindSafe(inner.deliver(&item.request)).catch_unwind().await {
-            Ok(end) => end,
-            Err(_) => End::Lost {
-                reason: "panic".into(),
-                error: "the exporter panicked; this is a bug, please report it".to_owned(),
-                kind: RefusalKind::Permanent,
-                code: None,
-            },
-        };
-        let bytes = item.request.size_bytes();
-        inner.settle(item, end);
+        let mut items = inner.queue.more(lane, |waiting| {
+            let requests = iter::once(&item).chain(waiting).map(|item| &item.request);
+            <E::Encoder as Encoder>::Request::joinable(requests).saturating_sub(1)
+        });
+        items.insert(0, item);
+        let bytes = items.iter().map(|item| item.request.size_bytes()).sum();
+        inner.bring(items).await;
         inner.queue.done(lane);
         inner.pace.settled(bytes);
     }
 }
 
 impl<E: Exporter> Inner<E> {
+    /// Brings requests of a lane to their end, as one when they can be.
+    async fn bring(&self, items: Vec<Item<<E::Encoder as Encoder>::Request>>) {
+        if items.len() > 1 {
+            let requests: Vec<_> = items.iter().map(|item| &item.request).collect();
+            if let Some(joint) = OutgoingRequest::join(&requests) {
+                match self.end_of(&joint).await {
+                    End::Lost { kind: RefusalKind::Permanent, .. } => {}
+                    end => return self.settle_all(items, end),
+                }
+            }
+        }
+        for item in items {
+            let end = self.end_of(&item.request).await;
+            self.settle(item, end);
+        }
+    }
+
+    async fn end_of(&self, request: &<E::Encoder as Encoder>::Request) -> End {
+        AssertUnwindSafe(self.deliver(request)).catch_unwind().await.unwrap_or_else(|_| End::Lost {
+            reason: "panic".into(),
+            error: "the exporter panicked; this is a bug, please report it".to_owned(),
+            kind: RefusalKind::Permanent,
+            code: None,
+        })
+    }
+
     async fn deliver(&self, request: &<E::Encoder as Encoder>::Request) -> End {
         let mut backoff = Backoff::new(&self.settings.retry);
         loop {
@@ -109,6 +155,15 @@ impl<E: Exporter> Inner<E> {
                 let error = format!("no answer within the timeout of {limit:?}");
                 Outcome::Retry { after: None, code: None, error }
             }
+        }
+    }
+
+    /// Books the end that requests had together.
+    fn settle_all(&self, items: Vec<Item<<E::Encoder as Encoder>::Request>>, end: End) {
+        let mut end = end;
+        for item in items {
+            let its_end = end.share(item.request.points());
+            self.settle(item, its_end);
         }
     }
 
