@@ -351,3 +351,36 @@ async fn an_outage_keeps_events_in_the_queue_until_it_is_over() {
     run.aws.resume().await;
     assert_eq!(run.settled().await.sent, 11);
 }
+
+#[tokio::test]
+async fn batches_that_waited_for_a_stream_go_out_in_one_call_in_order_of_time() {
+    let run = run(|_| {}).await;
+    run.delivers(&[(1, 0), (2, 0)]).await;
+    let before = run.aws.calls_of("PutLogEvents").len();
+    let hold = run.aws.fault(Fault::throttle("PutLogEvents").always());
+    for n in 0..20 {
+        run.export(&[(1, n % 3), (1, 10 - n % 2), (2, n)]).await;
+    }
+    let tried = || (run.aws.calls_of("PutLogEvents").len() > before + 1).then_some(());
+    wait_until("both streams are tried", Duration::from_secs(20), tried).await;
+    run.aws.clear_fault(hold);
+    assert_eq!(run.settled().await.sent, 62);
+    let calls = run.aws.calls_of("PutLogEvents").split_off(before);
+    let calls = calls.iter().filter(|call| call.succeeded()).count();
+    assert!(calls <= 4, "{calls} calls for 20 batches for two streams");
+}
+
+#[tokio::test]
+async fn a_batch_refused_for_good_costs_none_of_those_that_it_waited_with() {
+    let run = run(|_| {}).await;
+    run.delivers(&[(1, 0)]).await;
+    let hold = run.aws.fault(Fault::throttle("PutLogEvents").always());
+    for n in 0..9 {
+        run.export(&vec![(1, n); if n == 5 { 10 } else { 2 }]).await;
+    }
+    let refusal = Fault::refuse("PutLogEvents", 400, "InvalidParameterException").always();
+    run.aws.fault(refusal.containing(r#"number\":9"#));
+    run.aws.clear_fault(hold);
+    let counts = run.settled().await;
+    assert_eq!((counts.sent, counts.dropped.get("invalid_parameter")), (17, Some(&10)));
+}
