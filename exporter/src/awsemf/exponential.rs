@@ -1,6 +1,6 @@
 //! Exponential histograms as CloudWatch value lists: bucket mid-points, in parts of at most 100.
 
-use super::bounds::{Bounds, Scale};
+use super::bounds::Bounds;
 
 /// Values of one metric that CloudWatch takes in an event.
 pub(crate) const MAX_VALUES: usize = 100;
@@ -66,40 +66,30 @@ fn push_parts(
     values: &mut Vec<(f64, u64)>,
     parts: &mut Vec<Part>,
 ) -> Result<(), NotFinite> {
-    let positions = h.positive.len() + h.negative.len() + usize::from(h.zero_count > 0);
+    let sides = [(h.positive_offset, h.positive.len()), (h.negative_offset, h.negative.len())];
+    let scale = bounds.of(h.scale, sides);
     let first_part = parts.len();
-    let mut visited = 0;
-    let mut buckets = buckets(h, bounds);
-    while visited < positions {
-        let capacity = MAX_VALUES.min(positions - visited);
-        let sum = if visited == 0 { h.sum } else { 0.0 };
-        let mut part = Part { start: values.len(), len: 0, max: h.max, min: h.min, count: 0, sum };
-        while part.len < capacity
-            && let Some((low, high, count)) = buckets.next()
-        {
-            visited += 1;
-            if count == 0 {
-                continue;
-            }
-            let sum = low + high;
-            let middle = if sum.is_finite() { sum / 2.0 } else { low / 2.0 + high / 2.0 };
-            if !middle.is_finite() {
-                return Err(NotFinite);
-            }
-            values.push((middle, count));
-            if part.len == 0 {
-                part.max = high;
-            }
-            part.len += 1;
-            part.count = part.count.wrapping_add(count);
-            if part.len == capacity {
-                part.min = low;
-            }
-        }
-        if part.len > 0 {
-            parts.push(part);
-        }
+    let left = h.positive.len() + h.negative.len() + usize::from(h.zero_count > 0);
+    let mut writer = Writer { h, values, parts, part: None, capacity: 0, left, sum: h.sum };
+    // The bound between two buckets is worked out once, and none for a side without buckets.
+    let mut shared = None;
+    for (i, count) in h.positive.iter().enumerate().rev() {
+        let index = i64::from(h.positive_offset) + i as i64;
+        let high = shared.unwrap_or_else(|| scale.bound(index + 1));
+        let low = *shared.insert(scale.bound(index));
+        writer.bucket(low, high, *count)?;
     }
+    if h.zero_count > 0 {
+        writer.bucket(0.0, 0.0, h.zero_count)?;
+    }
+    let mut shared = None;
+    for (i, count) in h.negative.iter().enumerate() {
+        let index = i64::from(h.negative_offset) + i as i64;
+        let high = shared.unwrap_or_else(|| -scale.bound(index));
+        let low = *shared.insert(-scale.bound(index + 1));
+        writer.bucket(low, high, *count)?;
+    }
+    writer.close();
     match &mut parts[first_part..] {
         [] => parts.push(Part { start: values.len(), len: 0, max: h.max, min: h.min, count: h.count, sum: h.sum }),
         [first, rest @ ..] => {
@@ -110,20 +100,55 @@ fn push_parts(
     Ok(())
 }
 
-/// Lower bound, upper bound and count of every position, from the largest value to the smallest.
-fn buckets<'a>(h: &'a Exponential<'_>, bounds: &'a mut Bounds) -> impl Iterator<Item = (f64, f64, u64)> + 'a {
-    let sides = [(h.positive_offset, h.positive.len()), (h.negative_offset, h.negative.len())];
-    let scale: &Scale = bounds.of(h.scale, sides);
-    let positive = h.positive.iter().enumerate().rev().map(move |(i, count)| {
-        let index = i64::from(h.positive_offset) + i as i64;
-        (scale.bound(index), scale.bound(index + 1), *count)
-    });
-    let zero = (h.zero_count > 0).then_some((0.0, 0.0, h.zero_count));
-    let negative = h.negative.iter().enumerate().map(move |(i, count)| {
-        let index = i64::from(h.negative_offset) + i as i64;
-        (-scale.bound(index + 1), -scale.bound(index), *count)
-    });
-    positive.chain(zero).chain(negative)
+/// Takes the buckets of a histogram from the largest value to the smallest.
+struct Writer<'a> {
+    h: &'a Exponential<'a>,
+    values: &'a mut Vec<(f64, u64)>,
+    parts: &'a mut Vec<Part>,
+    part: Option<Part>,
+    /// Values that the part takes.
+    capacity: usize,
+    /// Buckets to come.
+    left: usize,
+    /// For the next part: the first one has all of it.
+    sum: f64,
+}
+
+impl Writer<'_> {
+    fn bucket(&mut self, low: f64, high: f64, count: u64) -> Result<(), NotFinite> {
+        let part = match &mut self.part {
+            Some(part) => part,
+            none => {
+                self.capacity = MAX_VALUES.min(self.left);
+                let sum = std::mem::take(&mut self.sum);
+                none.insert(Part { start: self.values.len(), len: 0, max: self.h.max, min: self.h.min, count: 0, sum })
+            }
+        };
+        self.left -= 1;
+        if count == 0 {
+            return Ok(());
+        }
+        let sum = low + high;
+        let middle = if sum.is_finite() { sum / 2.0 } else { low / 2.0 + high / 2.0 };
+        if !middle.is_finite() {
+            return Err(NotFinite);
+        }
+        self.values.push((middle, count));
+        if part.len == 0 {
+            part.max = high;
+        }
+        part.len += 1;
+        part.count = part.count.wrapping_add(count);
+        if part.len == self.capacity {
+            part.min = low;
+            self.close();
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.parts.extend(self.part.take().filter(|part| part.len > 0));
+    }
 }
 
 #[cfg(test)]

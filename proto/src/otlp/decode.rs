@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use hashbrown::HashTable;
 
+use super::capacities::Capacities;
 use super::error::{DecodeError, DecodeLimits};
 use super::value::{key_value, symbol};
 use super::wire::{Field, Reader};
@@ -18,12 +19,18 @@ use crate::tables::{Metric, MetricKind, Resource, Scope, Tables, Temporality};
 
 /// Decodes a request body. The body stays in `meta.raw`, for exporters that forward it.
 pub fn decode(body: Bytes, limits: &DecodeLimits) -> Result<Batch, DecodeError> {
+    decode_like(body, limits, &Capacities::default())
+}
+
+/// As [`decode`], with room made at once for as much as an earlier request had.
+pub fn decode_like(body: Bytes, limits: &DecodeLimits, earlier: &Capacities) -> Result<Batch, DecodeError> {
     let limit = limits.body_bytes.min(DecodeLimits::MAX_BODY_BYTES);
     if body.len() > limit {
         return Err(DecodeError::Limit { what: "bytes", limit });
     }
     let mut decoder = Decoder::new(limits);
     decoder.reserve(body.len());
+    earlier.reserve(&mut decoder.batch, body.len());
     decoder.request(Reader::new(&body, limits.nesting))?;
     let mut batch = decoder.batch;
     batch.tables = decoder.tables.into();

@@ -253,7 +253,7 @@ impl Decoder<'_> {
     }
 
     /// Makes room in a column: at first for a quarter of the points of this size that fit in the rest of the
-    /// body, since other kinds may follow.
+    /// body, since other kinds may follow. With the capacities of an earlier request there is room already.
     fn grow<P>(&mut self, column: impl Fn(&mut Batch) -> &mut Vec<P>, point: Reader) -> Result<(), DecodeError> {
         self.charge(size_of::<P>(), point.pos() + point.rest().len())?;
         let column = column(&mut self.batch);

@@ -4,6 +4,7 @@
 //! hands over message bytes.
 
 mod by_metric;
+mod capacities;
 pub mod codec;
 mod decode;
 mod decode_points;
@@ -20,7 +21,8 @@ mod value;
 mod wire;
 mod writer;
 
-pub use decode::decode;
+pub use capacities::Capacities;
+pub use decode::{decode, decode_like};
 pub use encode::encode;
 pub use error::{DecodeError, DecodeLimits};
 pub use json::{decode_json, decode_json_within, json_to_proto};

@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
+use super::buffers::{Buffer, Buffers};
 use super::room::{FREE_BYTES, Held, READ_TIME, Room};
 
 /// Reserved at most before a body's bytes have come, whatever its head announces.
@@ -81,25 +82,56 @@ pub(super) async fn read(
     }
     let needed = if compressed || body.size_hint().exact().is_none() { limit } else { announced };
     let mut frames = Frames::new(body);
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
+    let mut pieces = Pieces::new(room.buffers());
     while let Some(data) = frames.next().await? {
-        let read = first.len() + all.len() + data.len();
+        let read = pieces.bytes().len() + data.len();
         if read > limit {
             return Err(ReadError::TooLarge);
         }
         frames.make_room(read, needed, room).await;
-        if all.is_empty() {
-            if first.is_empty() {
-                first = data;
-                continue;
-            }
-            all.reserve(announced.clamp(first.len() + data.len(), RESERVED_BYTES.max(first.len() + data.len())));
-            all.extend_from_slice(&std::mem::take(&mut first));
-        }
-        all.extend_from_slice(&data);
+        pieces.push(data, announced);
     }
-    Ok((if all.is_empty() { first } else { all.freeze() }, frames.into_held()))
+    Ok((pieces.into_bytes(), frames.into_held()))
+}
+
+/// A body while it comes in; one that comes in one piece is not copied.
+pub(super) struct Pieces<'a> {
+    buffers: &'a Buffers,
+    first: Bytes,
+    all: Option<Buffer>,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(buffers: &'a Buffers) -> Pieces<'a> {
+        Pieces { buffers, first: Bytes::new(), all: None }
+    }
+
+    /// Adds the next piece of a body of `announced` bytes, 0 if that is not known.
+    pub(super) fn push(&mut self, data: Bytes, announced: usize) {
+        if let Some(all) = &mut self.all {
+            return all.extend(&data);
+        }
+        // The first of several is copied at once: so its memory is free for the next.
+        if self.first.is_empty() && data.len() >= announced {
+            self.first = data;
+            return;
+        }
+        let read = self.first.len() + data.len();
+        let mut all = self.buffers.take(announced.clamp(read, RESERVED_BYTES.max(read)));
+        all.extend(&std::mem::take(&mut self.first));
+        all.extend(&data);
+        self.all = Some(all);
+    }
+
+    /// What has come so far.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.all.as_ref().map_or(&self.first, Buffer::as_ref)
+    }
+
+    /// The body.
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.all.map_or(self.first, Buffer::freeze)
+    }
 }
 
 /// A body of one piece, with trailers for gRPC.

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use proto::BoxFuture;
 use tonic::{Code, Status};
 
-use super::body::{Frames, ReadError, Reply};
+use super::body::{Frames, Pieces, ReadError, Reply};
 use super::inflate::{Encoding, InflateError};
 use super::server::{Close, Handler};
 use super::sink::{Failure, Form, Parcel, Sink};
@@ -77,25 +77,26 @@ impl GrpcHandler {
 
     /// Reads the one message of the request.
     async fn message(&self, body: Incoming, headers: &HeaderMap) -> Result<Parcel, Failure> {
-        let mut buffer = Pieces::default();
+        let mut buffer = Pieces::new(self.sink.room().buffers());
         let mut length = None;
         let mut frames = Frames::new(body);
         while let Some(data) = frames.next().await.map_err(not_read)? {
-            buffer.push(data);
+            let known = length.or_else(|| announced(&data).filter(|_| buffer.bytes().is_empty()));
+            buffer.push(data, known.map_or(0, |length| PREFIX_BYTES + length));
             if length.is_none() {
-                length = buffer.announced();
+                length = announced(buffer.bytes());
                 if let Some(length) = length.filter(|&length| length > self.message_bytes) {
                     return Err(self.too_large("received message larger than max", Some(length)));
                 }
             }
-            if length.is_some_and(|length| buffer.len() > PREFIX_BYTES + length) {
+            if length.is_some_and(|length| buffer.bytes().len() > PREFIX_BYTES + length) {
                 return Err(Failure::new(Code::Internal, "a unary request has more than one message"));
             }
             // A compressed message may become as large as one can be.
             let needed = length.filter(|_| buffer.bytes().first() == Some(&0)).unwrap_or(self.message_bytes);
-            frames.make_room(buffer.len(), needed, self.sink.room()).await;
+            frames.make_room(buffer.bytes().len(), needed, self.sink.room()).await;
         }
-        let Some(length) = length.filter(|&length| buffer.len() == PREFIX_BYTES + length) else {
+        let Some(length) = length.filter(|&length| buffer.bytes().len() == PREFIX_BYTES + length) else {
             return Err(Failure::new(Code::Internal, "the request ends within its message"));
         };
         let mut frame = buffer.into_bytes();
@@ -154,42 +155,10 @@ impl Handler for GrpcHandler {
     }
 }
 
-/// A message while it comes in; one that comes in one piece is not copied.
-#[derive(Default)]
-struct Pieces {
-    first: Bytes,
-    all: BytesMut,
-}
-
-impl Pieces {
-    fn push(&mut self, data: Bytes) {
-        if self.all.is_empty() && self.first.is_empty() {
-            self.first = data;
-            return;
-        }
-        if self.all.is_empty() {
-            self.all.extend_from_slice(&std::mem::take(&mut self.first));
-        }
-        self.all.extend_from_slice(&data);
-    }
-
-    fn bytes(&self) -> &[u8] {
-        if self.all.is_empty() { &self.first } else { &self.all }
-    }
-
-    fn len(&self) -> usize {
-        self.bytes().len()
-    }
-
-    /// Length of the message as its prefix says, once that is there.
-    fn announced(&self) -> Option<usize> {
-        let prefix: [u8; 4] = self.bytes().get(1..PREFIX_BYTES)?.try_into().ok()?;
-        Some(u32::from_be_bytes(prefix) as usize)
-    }
-
-    fn into_bytes(self) -> Bytes {
-        if self.all.is_empty() { self.first } else { self.all.freeze() }
-    }
+/// Length of the message that these bytes begin, once its prefix is there.
+fn announced(bytes: &[u8]) -> Option<usize> {
+    let prefix: [u8; 4] = bytes.get(1..PREFIX_BYTES)?.try_into().ok()?;
+    Some(u32::from_be_bytes(prefix) as usize)
 }
 
 /// `grpc-timeout`: up to eight digits and a unit.

@@ -2,6 +2,7 @@
 //! knows nothing of what happens to them. Traces and logs are not taken and never acknowledged.
 
 mod body;
+mod buffers;
 pub mod config;
 mod cors;
 mod direct;

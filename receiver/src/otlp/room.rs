@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::buffers::Buffers;
+
 /// Bytes of bodies at once, unless the largest single one has more.
 const BODIES_BYTES: usize = 64 << 20;
 /// A body that is read takes no room up to here.
@@ -21,6 +23,7 @@ pub(super) struct Room {
     bytes: Arc<Semaphore>,
     all: usize,
     workers: Arc<Semaphore>,
+    buffers: Buffers,
 }
 
 impl Room {
@@ -28,7 +31,17 @@ impl Room {
     pub(super) fn new(largest: usize) -> Room {
         let all = largest.max(BODIES_BYTES);
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Room { bytes: Arc::new(Semaphore::new(all)), all, workers: Arc::new(Semaphore::new(workers)) }
+        Room {
+            bytes: Arc::new(Semaphore::new(all)),
+            all,
+            workers: Arc::new(Semaphore::new(workers)),
+            buffers: Buffers::default(),
+        }
+    }
+
+    /// Buffers for bodies.
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     /// Waits until there is room for so many bytes. Who holds some must not ask again: two that wait for each other

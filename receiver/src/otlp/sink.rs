@@ -1,14 +1,14 @@
 //! What both protocols do with a body: decode it, hand it on, count it, and name what went wrong.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use proto::auth::{Denied, ServerAuth};
-use proto::otlp::{DecodeError, DecodeLimits, RpcStatus, decode, decode_json_within};
+use proto::otlp::{Capacities, DecodeError, DecodeLimits, RpcStatus, decode, decode_json_within, decode_like};
 use proto::{Batch, BuildContext, Counter, Next, Peer, Refusal, RefusalKind};
 use tonic::Code;
 
@@ -20,6 +20,9 @@ use super::server::PeerAddress;
 const INLINE_BYTES: usize = 1 << 20;
 /// A compressed body above this is larger than that once it is inflated, most likely.
 const INLINE_COMPRESSED_BYTES: usize = INLINE_BYTES / 8;
+
+/// Bodies up to here are decoded without a look at earlier ones.
+const SMALL_BYTES: usize = 4096;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +97,7 @@ pub(super) struct Sink {
     auth: Option<Arc<dyn ServerAuth>>,
     include_metadata: bool,
     limits: DecodeLimits,
+    last: Arc<Mutex<Capacities>>,
     peer: fn(SocketAddr) -> Peer,
     accepted: Counter,
     refused: Counter,
@@ -116,6 +120,7 @@ impl Sink {
             room,
             auth,
             include_metadata,
+            last: Arc::default(),
             peer: if transport == "grpc" { Peer::Socket } else { |address| Peer::Host(address.ip()) },
             limits: DecodeLimits { body_bytes, ..DecodeLimits::default() },
             accepted: context.telemetry.counter(
@@ -160,7 +165,7 @@ impl Sink {
         };
         // The room is held until the pipeline has answered.
         let (mut batch, _held) = match self.small(&parcel).map_err(unreadable)? {
-            Some(body) => (read(body, form, &self.limits)?, parcel.held),
+            Some(body) => (read(body, form, &self.limits, &self.last)?, parcel.held),
             None => self.unpack(parcel, form).await?.map_err(unreadable)?,
         };
         if batch.is_empty() {
@@ -201,7 +206,7 @@ impl Sink {
     /// Inflates and decodes a body that is not small, on a blocking thread, when there is room for it.
     async fn unpack(&self, parcel: Parcel, form: Form) -> Result<Result<(Batch, Held), Unreadable>, Failure> {
         let Parcel { bytes, encoding, mut held } = parcel;
-        let limits = self.limits.clone();
+        let (limits, last) = (self.limits.clone(), self.last.clone());
         // It may become as large as a body can be.
         if encoding.is_some() && held.is_nothing() {
             held = self.room.hold(limits.body_bytes).await;
@@ -212,7 +217,7 @@ impl Sink {
                 None => bytes,
             };
             held.shrink_to(body.len());
-            Ok((read(body, form, &limits)?, held))
+            Ok((read(body, form, &limits, &last)?, held))
         });
         unpacking.await.ok_or_else(|| Failure::new(Code::Internal, "decoding was interrupted"))
     }
@@ -232,8 +237,16 @@ impl Drop for Count<'_> {
     }
 }
 
-fn read(body: Bytes, form: Form, limits: &DecodeLimits) -> Result<Batch, DecodeError> {
+/// `last` has the capacities of the last request that was large enough to matter.
+fn read(body: Bytes, form: Form, limits: &DecodeLimits, last: &Mutex<Capacities>) -> Result<Batch, DecodeError> {
+    let length = body.len();
     match form {
+        Form::Protobuf if length > SMALL_BYTES => {
+            let earlier = *last.lock().expect("no panic while locked");
+            let batch = decode_like(body, limits, &earlier)?;
+            *last.lock().expect("no panic while locked") = Capacities::of(&batch, length);
+            Ok(batch)
+        }
         Form::Protobuf => decode(body, limits),
         Form::Json => decode_json_within(&body, limits),
     }

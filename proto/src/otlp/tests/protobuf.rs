@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::Dice;
 use super::reference::{comparable, content};
-use crate::otlp::{DecodeError, DecodeLimits, decode, encode};
+use crate::otlp::{Capacities, DecodeError, DecodeLimits, decode, decode_like, encode};
 use crate::{Batch, NumberValue, ValueKind};
 
 fn ours(bytes: &[u8]) -> Result<Batch, DecodeError> {
@@ -122,6 +122,24 @@ proptest! {
         let mut again = Vec::new();
         encode(&batch, &mut again);
         prop_assert_eq!(comparable(ExportMetricsServiceRequest::decode(&again[..]).unwrap()), expected);
+    }
+}
+
+#[test]
+fn room_for_a_request_like_an_earlier_one_is_made_at_once_and_changes_nothing() {
+    let dice: Vec<u8> = (0..4000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let bytes = Bytes::from(Dice::new(&dice).request().encode_to_vec());
+    let limits = DecodeLimits::default();
+    let first = decode(bytes.clone(), &limits).unwrap();
+    let expected = comparable(content(&first));
+    for (body_bytes, exact) in [(bytes.len(), true), (bytes.len() + bytes.len() / 9, true), (bytes.len() / 2, false)] {
+        let again = decode_like(bytes.clone(), &limits, &Capacities::of(&first, body_bytes)).unwrap();
+        assert_eq!(comparable(content(&again)), expected);
+        let is_exact = |capacity: usize, len: usize| capacity == len;
+        let all = is_exact(again.numbers.capacity(), again.numbers.len())
+            && is_exact(again.histograms.capacity(), again.histograms.len())
+            && is_exact(again.counts.capacity(), again.counts.len());
+        assert_eq!(all, exact, "{body_bytes}");
     }
 }
 
