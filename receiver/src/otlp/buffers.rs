@@ -112,6 +112,7 @@ mod tests {
         assert_eq!(buffers.lock().free.len(), 0);
         let many: Vec<_> = (0..KEPT + 3).map(|_| buffers.take(10)).collect();
         drop(many);
-        assert_eq!((buffers.lock().free.len(), buffers.lock().used), (KEPT, 1));
+        let state = buffers.lock();
+        assert_eq!((state.free.len(), state.used), (KEPT, 1));
     }
 }
