@@ -20,6 +20,7 @@ mod labels;
 mod layout;
 mod lookup;
 mod names;
+mod number_texts;
 mod placeholders;
 mod plan;
 mod points;

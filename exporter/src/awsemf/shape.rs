@@ -12,6 +12,7 @@ use super::document::{Chosen, Words};
 use super::fields::FieldId;
 use super::form::Form;
 use super::group::Rows;
+use super::number_texts::NumberTexts;
 use super::plan::EventPlan;
 use super::selection::Measured;
 use super::value::push_value;
@@ -75,7 +76,7 @@ impl Shape {
     }
 
     /// Appends a document; gives its length in plain JSON.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, with: &Filling<'_>) -> usize {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, with: &Filling<'_>, texts: &mut NumberTexts) -> usize {
         let start = out.len();
         let mut escapes = self.escapes;
         let mut written = 0;
@@ -83,7 +84,7 @@ impl Shape {
             out.extend_from_slice(&self.text[written..*end as usize]);
             written = *end as usize;
             match *hole {
-                Hole::Value(at) => escapes += push_value(out, with.chosen[at as usize].row.value, with),
+                Hole::Value(at) => escapes += push_value(out, with.chosen[at as usize].row.value, with, texts),
                 Hole::Labels { from, to } => {
                     let labels = with.plan.label_text(from, to);
                     escapes += with.form.escapes(labels);

@@ -16,6 +16,7 @@ use super::event::{EventRef, EventSink, MAX_BATCH_BYTES, MAX_DOCUMENT_BYTES};
 use super::form::Form;
 use super::group::{Row, Rows};
 use super::lookup::{Caches, Lookup};
+use super::number_texts::NumberTexts;
 use super::plan::NO_EVENT;
 use super::points::Marks;
 use super::selection::Measured;
@@ -56,6 +57,7 @@ pub struct Translator {
     chosen: Vec<Chosen>,
     directives: Vec<u32>,
     document: Vec<u8>,
+    texts: NumberTexts,
     /// Dimension sets left out of the events of this batch.
     too_long: u64,
     /// Bytes of the documents of this batch.
@@ -90,6 +92,7 @@ impl Translator {
             chosen: Vec::new(),
             directives: Vec::new(),
             document: Vec::new(),
+            texts: NumberTexts::default(),
             too_long: 0,
             batch_bytes: 0,
             max_batch_bytes: MAX_BATCH_BYTES,
@@ -320,7 +323,7 @@ impl Translator {
             time_ms: group.time_ms,
             form: self.form,
         };
-        let plain_len = shape.write(&mut self.document, &filling);
+        let plain_len = shape.write(&mut self.document, &filling, &mut self.texts);
         caches.plans.events.at_mut(event).shapes = remembered;
         let plan = self.caches.plans.events.at(event);
         if plain_len > MAX_DOCUMENT_BYTES {
