@@ -14,21 +14,28 @@ use crate::points::{
 const MANY_COUNTS: usize = 4096;
 
 /// The explicit bounds of the point being read: those of another point, or all from `first` on.
-struct ExplicitBounds {
-    first: usize,
-    shared: Option<Range32>,
+pub(super) struct ExplicitBounds {
+    pub(super) first: usize,
+    pub(super) shared: Option<Range32>,
+}
+
+impl ExplicitBounds {
+    #[inline]
+    pub(super) fn range(self, batch: &Batch) -> Range32 {
+        self.shared.unwrap_or_else(|| range(self.first, batch.bounds.len()))
+    }
 }
 
 /// How often the list of attributes of a point began.
 #[derive(Default)]
-struct Attributes {
-    set: AttrSetId,
+pub(super) struct Attributes {
+    pub(super) set: AttrSetId,
     runs: u32,
 }
 
 impl Attributes {
     #[inline]
-    fn read(&mut self, decoder: &mut Decoder, reader: &mut Reader, field: Field) -> Result<(), DecodeError> {
+    pub(super) fn read(&mut self, decoder: &mut Decoder, reader: &mut Reader, field: Field) -> Result<(), DecodeError> {
         self.set = decoder.attribute_run(reader, field)?;
         self.runs += 1;
         Ok(())
@@ -42,6 +49,17 @@ impl Attributes {
 
 impl Decoder<'_> {
     pub(super) fn number(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+        let point = match self.number_in_order(message)? {
+            Some(point) => NumberPoint { metric, ..point },
+            None => self.any_number(message, metric)?,
+        };
+        self.grow(|batch| &mut batch.numbers, message)?;
+        self.batch.numbers.push(point);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn any_number(&mut self, message: Reader, metric: u32) -> Result<NumberPoint, DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let mut attributes = Attributes::default();
         let (mut start_unix_nano, mut time_unix_nano, mut flags) = (0, 0, 0);
@@ -61,20 +79,21 @@ impl Decoder<'_> {
         }
         let attrs = attributes.finish(self, message, 7)?;
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
-        self.grow(|batch| &mut batch.numbers, message)?;
-        self.batch.numbers.push(NumberPoint {
-            metric,
-            attrs,
-            time_unix_nano,
-            start_unix_nano,
-            value,
-            flags,
-            exemplars,
-        });
-        Ok(())
+        Ok(NumberPoint { metric, attrs, time_unix_nano, start_unix_nano, value, flags, exemplars })
     }
 
     pub(super) fn histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+        let point = match self.histogram_in_order(message)? {
+            Some(point) => HistogramPoint { metric, ..point },
+            None => self.any_histogram(message, metric)?,
+        };
+        self.grow(|batch| &mut batch.histograms, message)?;
+        self.batch.histograms.push(point);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn any_histogram(&mut self, message: Reader, metric: u32) -> Result<HistogramPoint, DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let first_count = self.batch.counts.len();
         let mut bounds = ExplicitBounds { first: self.batch.bounds.len(), shared: None };
@@ -99,11 +118,10 @@ impl Decoder<'_> {
             }
         }
         let attrs = attributes.finish(self, message, 9)?;
-        let bounds = bounds.shared.unwrap_or_else(|| range(bounds.first, self.batch.bounds.len()));
+        let bounds = bounds.range(&self.batch);
         let counts = range(first_count, self.batch.counts.len());
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
-        self.grow(|batch| &mut batch.histograms, message)?;
-        self.batch.histograms.push(HistogramPoint {
+        Ok(HistogramPoint {
             metric,
             attrs,
             time_unix_nano,
@@ -116,8 +134,7 @@ impl Decoder<'_> {
             counts,
             flags,
             exemplars,
-        });
-        Ok(())
+        })
     }
 
     pub(super) fn exponential(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
@@ -224,7 +241,8 @@ impl Decoder<'_> {
 
     /// Reads explicit bounds. Nearly all histograms of a request have the same, so that a comparison with the last
     /// ones that were stored is enough.
-    fn explicit_bounds(
+    #[inline]
+    pub(super) fn explicit_bounds(
         &mut self,
         reader: &mut Reader,
         field: Field,
@@ -250,6 +268,12 @@ impl Decoder<'_> {
             return Ok(());
         }
         reader.repeated_fixed64(field, stored, f64::from_bits)
+    }
+
+    /// Forgets the bounds from an index on.
+    pub(super) fn take_back_bounds(&mut self, first: usize) {
+        self.batch.bounds.truncate(first);
+        self.last_bounds = LastBounds::default();
     }
 
     /// Makes room in a column: at first for a quarter of the points of this size that fit in the rest of the
@@ -283,7 +307,7 @@ impl Decoder<'_> {
         while let Some(field) = reader.next()? {
             match field.tag {
                 1 => to.offset = reader.sint32_of(field)?,
-                2 => reader.repeated_varint(field, |count| self.batch.counts.push(count))?,
+                2 => reader.repeated_varint(field, &mut self.batch.counts)?,
                 _ => reader.skip(field)?,
             }
         }

@@ -10,6 +10,7 @@ mod decode;
 mod decode_points;
 mod encode;
 mod error;
+mod in_order;
 mod json;
 mod json_messages;
 mod json_writer;

@@ -4,8 +4,9 @@
 
 use super::error::DecodeError;
 
-/// Wire type of a field.
+/// Wire type of a field, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Wire {
     Varint,
     Fixed64,
@@ -13,6 +14,22 @@ pub(super) enum Wire {
     StartGroup,
     EndGroup,
     Fixed32,
+}
+
+impl Wire {
+    /// By the last three bits of a key.
+    #[inline]
+    fn of(key: u64) -> Option<Wire> {
+        Some(match key & 7 {
+            0 => Wire::Varint,
+            1 => Wire::Fixed64,
+            2 => Wire::Bytes,
+            3 => Wire::StartGroup,
+            4 => Wire::EndGroup,
+            5 => Wire::Fixed32,
+            _ => return None,
+        })
+    }
 }
 
 /// A field whose value comes next in the reader.
@@ -26,8 +43,8 @@ pub(super) struct Field {
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     body: &'a [u8],
-    pos: usize,
-    end: usize,
+    /// What is left of the message: a part of `body`.
+    rest: &'a [u8],
     /// How many more levels of messages may be entered.
     depth: u32,
 }
@@ -35,23 +52,29 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// The whole body as the outermost message.
     pub(super) fn new(body: &'a [u8], depth: u32) -> Reader<'a> {
-        Reader { body, pos: 0, end: body.len(), depth }
+        Reader { body, rest: body, depth }
     }
 
     /// Another range of the same body, as a message on the same level.
     pub(super) fn range(self, pos: usize, end: usize) -> Reader<'a> {
-        debug_assert!(pos <= end && end <= self.body.len());
-        Reader { pos, end, ..self }
+        Reader { rest: &self.body[pos..end], ..self }
+    }
+
+    /// The rest of this message from one of its later bytes on.
+    #[inline]
+    pub(super) fn at(self, rest: &'a [u8]) -> Reader<'a> {
+        Reader { rest, ..self }
     }
 
     /// Offset of the next byte.
+    #[inline]
     pub(super) fn pos(&self) -> usize {
-        self.pos
+        self.rest.as_ptr().addr() - self.body.as_ptr().addr()
     }
 
     /// Bytes between an earlier position of this message and the current one.
     pub(super) fn since(&self, start: usize) -> &'a [u8] {
-        &self.body[start..self.pos]
+        &self.body[start..self.pos()]
     }
 
     /// Some bytes of the body by offset and length, if they are within it.
@@ -61,44 +84,48 @@ impl<'a> Reader<'a> {
     }
 
     /// Steps over bytes that were seen to be well-formed fields.
+    #[inline]
     pub(super) fn advance(&mut self, len: usize) {
-        debug_assert!(len <= self.end - self.pos);
-        self.pos += len;
+        self.rest = &self.rest[len..];
     }
 
     /// Number of bytes of the body from the current position on.
     pub(super) fn body_after(&self) -> usize {
-        self.body.len() - self.pos
+        self.body.len() - self.pos()
     }
 
     /// Bytes left in this message.
+    #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
-        &self.body[self.pos..self.end]
+        self.rest
     }
 
     /// An error at the current position.
+    #[cold]
     pub(super) fn error(&self, problem: &'static str) -> DecodeError {
-        DecodeError::Malformed { problem, offset: self.pos }
+        DecodeError::Malformed { problem, offset: self.pos() }
     }
 
     /// Key of the next field, or `None` at the end of the message.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Field>, DecodeError> {
-        if self.pos == self.end {
-            return Ok(None);
+        match self.rest {
+            [] => Ok(None),
+            // Every field of OTLP with a number below 16, which are nearly all.
+            [key @ 8..0x80, rest @ ..] if key & 7 <= Wire::Fixed32 as u8 => {
+                self.rest = rest;
+                Ok(Wire::of(u64::from(*key)).map(|wire| Field { tag: u32::from(key >> 3), wire }))
+            }
+            _ => self.other_key().map(Some),
         }
+    }
+
+    #[inline(never)]
+    fn other_key(&mut self) -> Result<Field, DecodeError> {
         let key = self.varint()?;
-        let wire = match key & 7 {
-            0 => Wire::Varint,
-            1 => Wire::Fixed64,
-            2 => Wire::Bytes,
-            3 => Wire::StartGroup,
-            4 => Wire::EndGroup,
-            5 => Wire::Fixed32,
-            _ => return Err(self.error("unknown wire type")),
-        };
+        let Some(wire) = Wire::of(key) else { return Err(self.error("unknown wire type")) };
         match u32::try_from(key) {
-            Ok(key) if key >> 3 != 0 => Ok(Some(Field { tag: key >> 3, wire })),
+            Ok(key) if key >> 3 != 0 => Ok(Field { tag: key >> 3, wire }),
             _ => Err(self.error("invalid field number")),
         }
     }
@@ -106,24 +133,29 @@ impl<'a> Reader<'a> {
     /// A varint of up to 64 bits.
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, DecodeError> {
-        match self.rest().first() {
-            Some(&byte) if byte < 0x80 => {
-                self.pos += 1;
-                Ok(u64::from(byte))
+        match self.rest {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
             }
             _ => self.long_varint(),
         }
     }
 
+    #[inline(never)]
     fn long_varint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0u64;
-        for (i, &byte) in self.rest().iter().take(10).enumerate() {
+        for (i, &byte) in self.rest.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * i);
             if byte < 0x80 {
                 if i == 9 && byte > 1 {
                     break;
                 }
-                self.pos += i + 1;
+                self.advance(i + 1);
                 return Ok(value);
             }
         }
@@ -158,24 +190,22 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn fixed64(&mut self) -> Result<u64, DecodeError> {
-        let Some(word) = self.rest().first_chunk::<8>() else { return Err(self.error("cut off fixed64")) };
-        self.pos += 8;
+        let Some((word, rest)) = self.rest.split_first_chunk::<8>() else { return Err(self.error("cut off fixed64")) };
+        self.rest = rest;
         Ok(u64::from_le_bytes(*word))
     }
 
     /// Bytes of a length-delimited field.
     #[inline]
     pub(super) fn bytes_of(&mut self, field: Field) -> Result<&'a [u8], DecodeError> {
-        let range = self.length_of(field)?;
-        Ok(&self.body[range.pos..range.end])
+        self.length_of(field)
     }
 
     /// A nested message, one level deeper.
     #[inline]
     pub(super) fn message_of(&mut self, field: Field) -> Result<Reader<'a>, DecodeError> {
         let Some(depth) = self.depth.checked_sub(1) else { return Err(self.error("messages nested too deeply")) };
-        let inner = self.length_of(field)?;
-        Ok(Reader { depth, ..inner })
+        Ok(Reader { rest: self.length_of(field)?, body: self.body, depth })
     }
 
     /// Elements of a repeated `fixed64`-like field, packed or single, appended as made from their bits.
@@ -198,15 +228,20 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Elements of a repeated varint field, packed or single.
-    pub(super) fn repeated_varint(&mut self, field: Field, mut each: impl FnMut(u64)) -> Result<(), DecodeError> {
+    /// Elements of a repeated varint field, packed or single, appended.
+    pub(super) fn repeated_varint(&mut self, field: Field, to: &mut Vec<u64>) -> Result<(), DecodeError> {
         if field.wire != Wire::Bytes {
-            each(self.varint_of(field)?);
+            to.push(self.varint_of(field)?);
             return Ok(());
         }
-        let mut packed = self.length_of(field)?;
-        while packed.pos < packed.end {
-            each(packed.varint()?);
+        let mut packed = Reader { rest: self.length_of(field)?, ..*self };
+        // Small numbers, one byte each.
+        if packed.rest.is_ascii() {
+            to.extend(packed.rest.iter().map(|&byte| u64::from(byte)));
+            return Ok(());
+        }
+        while !packed.rest.is_empty() {
+            to.push(packed.varint()?);
         }
         Ok(())
     }
@@ -224,10 +259,10 @@ impl<'a> Reader<'a> {
             Wire::Fixed64 => self.fixed64().map(drop),
             Wire::Bytes => self.length_of(field).map(drop),
             Wire::Fixed32 => {
-                if self.end - self.pos < 4 {
+                let Some((_, rest)) = self.rest.split_first_chunk::<4>() else {
                     return Err(self.error("cut off fixed32"));
-                }
-                self.pos += 4;
+                };
+                self.rest = rest;
                 Ok(())
             }
             Wire::EndGroup => Err(self.error("end of a group that was not begun")),
@@ -241,17 +276,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the length and steps over the content, which is given as a reader on the same level.
+    /// Reads the length and steps over the content.
     #[inline]
-    fn length_of(&mut self, field: Field) -> Result<Reader<'a>, DecodeError> {
+    fn length_of(&mut self, field: Field) -> Result<&'a [u8], DecodeError> {
         self.check(field, Wire::Bytes)?;
         let length = self.varint()?;
-        if length > (self.end - self.pos) as u64 {
-            return Err(self.error("length beyond the end"));
-        }
-        let pos = self.pos;
-        self.pos += length as usize;
-        Ok(Reader { pos, end: self.pos, ..*self })
+        let content = usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length));
+        let Some((content, rest)) = content else { return Err(self.error("length beyond the end")) };
+        self.rest = rest;
+        Ok(content)
     }
 
     #[inline]

@@ -7,6 +7,7 @@ use prost::Message;
 
 use super::Dice;
 use super::reference::{comparable, content};
+use crate::otlp::wire::Reader;
 use crate::otlp::{Capacities, DecodeError, DecodeLimits, decode, decode_like, encode};
 use crate::{Batch, NumberValue, ValueKind};
 
@@ -31,6 +32,19 @@ fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
         (ours, theirs) => prop_assert!(false, "prost: {:?}, here: {:?}", theirs.map(drop), ours.map(drop)),
     }
     Ok(())
+}
+
+/// The fields of a message, each with its key.
+fn fields_of(message: &[u8]) -> Vec<Vec<u8>> {
+    let mut reader = Reader::new(message, 100);
+    let mut fields = Vec::new();
+    let mut start = 0;
+    while let Some(field) = reader.next().unwrap() {
+        reader.skip(field).unwrap();
+        fields.push(message[start..reader.pos()].to_vec());
+        start = reader.pos();
+    }
+    fields
 }
 
 /// A length-delimited field around some bytes.
@@ -103,6 +117,33 @@ proptest! {
         check(&point_request(7, &field(5, &twice(&mut |d| d.exemplar().encode_to_vec()))))?;
         check(&point_request(7, &field(7, &twice(&mut |d| d.pair(2).encode_to_vec()))))?;
         check(&point_request(7, &field(7, &field(2, &twice(&mut |d| d.value(2).encode_to_vec())))))?;
+    }
+
+    #[test]
+    fn fields_of_points_in_any_order_are_read_as_by_prost(
+        dice in prop::collection::vec(any::<u8>(), 0..2000),
+        seed: u64,
+    ) {
+        let mut dice = Dice::new(&dice);
+        let points = [
+            (5, dice.number().encode_to_vec()),
+            (7, dice.number().encode_to_vec()),
+            (9, dice.histogram().encode_to_vec()),
+            (10, dice.exponential().encode_to_vec()),
+            (11, dice.summary().encode_to_vec()),
+        ];
+        for (data, point) in points {
+            let mut fields = fields_of(&point);
+            // Ordered, with one out of its place, and all mixed.
+            check(&point_request(data, &fields.concat()))?;
+            let moved = fields.len().min(1) * (seed as usize % fields.len().max(1));
+            fields.rotate_left(moved);
+            check(&point_request(data, &fields.concat()))?;
+            fields.sort_by_key(|field| crate::symbols::hash_bytes(field) ^ seed);
+            check(&point_request(data, &fields.concat()))?;
+            fields.extend_from_within(..fields.len() / 2);
+            check(&point_request(data, &fields.concat()))?;
+        }
     }
 
     #[test]
