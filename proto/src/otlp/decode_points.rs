@@ -2,6 +2,7 @@
 
 use super::decode::{Decoder, LastBounds};
 use super::error::DecodeError;
+use super::in_order::quantile_in_order;
 use super::wire::{Field, Reader, Wire};
 use crate::attrs::AttrSetId;
 use crate::batch::Batch;
@@ -363,6 +364,9 @@ impl Decoder<'_> {
 }
 
 fn quantile(mut reader: Reader) -> Result<Quantile, DecodeError> {
+    if let Some(quantile) = quantile_in_order(reader.rest()) {
+        return Ok(quantile);
+    }
     let mut to = Quantile { quantile: 0.0, value: 0.0 };
     while let Some(field) = reader.next()? {
         match field.tag {

@@ -6,7 +6,7 @@ use super::decode::Decoder;
 use super::decode_points::{Attributes, ExplicitBounds};
 use super::error::DecodeError;
 use super::wire::Reader;
-use crate::points::{HistogramPoint, NumberPoint, NumberValue, Range32};
+use crate::points::{HistogramPoint, NumberPoint, NumberValue, Quantile, Range32};
 
 impl Decoder<'_> {
     /// A number point, or `None` when it is to be read the general way.
@@ -97,6 +97,14 @@ impl Decoder<'_> {
         }
         Ok(attributes)
     }
+}
+
+/// A quantile of a summary, or `None` when it is to be read the general way.
+#[inline]
+pub(super) fn quantile_in_order(mut rest: &[u8]) -> Option<Quantile> {
+    let mut next = |tag| fixed64(&mut rest, tag).map_or(0.0, f64::from_bits);
+    let (quantile, value) = (next(1), next(2));
+    rest.is_empty().then_some(Quantile { quantile, value })
 }
 
 /// The value of a field of eight bytes, if that comes next.
