@@ -50,10 +50,12 @@ impl Bounds {
 }
 
 impl Scale {
-    /// The lower bound of a bucket, which is the upper one of the bucket before.
-    pub(crate) fn bound(&self, index: i64) -> f64 {
-        let known = usize::try_from(index - self.first).ok().and_then(|at| self.known.get(at));
-        known.copied().unwrap_or_else(|| power(self.base, index))
+    /// The lower bounds of neighbouring buckets by their position; that of a bucket is the upper one of the bucket
+    /// before.
+    pub(crate) fn bounds(&self, offset: i32, buckets: usize) -> impl Fn(usize) -> f64 {
+        let start = usize::try_from(i64::from(offset) - self.first).ok();
+        let known = start.and_then(|start| self.known.get(start..)?.get(..buckets)).unwrap_or_default();
+        move |at| known.get(at).copied().unwrap_or_else(|| power(self.base, i64::from(offset) + at as i64))
     }
 
     /// Adds what is missing of a range; starts over when it would become too much.
@@ -153,8 +155,10 @@ mod tests {
             for (scale, positive, p, negative, n) in asked {
                 let known = bounds.of(scale, [(positive, p), (negative, n)]);
                 for (offset, buckets) in [(positive, p), (negative, n)] {
-                    for index in i64::from(offset)..=i64::from(offset) + buckets as i64 {
-                        prop_assert_eq!(known.bound(index).to_bits(), power(base(scale), index).to_bits());
+                    let bound = known.bounds(offset, buckets + 1);
+                    for at in 0..=buckets {
+                        let expected = power(base(scale), i64::from(offset) + at as i64);
+                        prop_assert_eq!(bound(at).to_bits(), expected.to_bits());
                     }
                 }
                 prop_assert!(known.known.len() <= MAX_KEPT);

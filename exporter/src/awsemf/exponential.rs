@@ -70,24 +70,30 @@ fn push_parts(
     let scale = bounds.of(h.scale, sides);
     let first_part = parts.len();
     let left = h.positive.len() + h.negative.len() + usize::from(h.zero_count > 0);
+    // What has more is made room for as it comes: empty buckets take none.
+    values.reserve(left.min(MAX_VALUES));
     let mut writer = Writer { h, values, parts, part: None, capacity: 0, left, sum: h.sum };
-    // The bound between two buckets is worked out once, and none for a side without buckets.
-    let mut shared = None;
-    for (i, count) in h.positive.iter().enumerate().rev() {
-        let index = i64::from(h.positive_offset) + i as i64;
-        let high = shared.unwrap_or_else(|| scale.bound(index + 1));
-        let low = *shared.insert(scale.bound(index));
-        writer.bucket(low, high, *count)?;
+    // The bound between two buckets is asked for once, and none of a side without buckets.
+    if !h.positive.is_empty() {
+        let bound = scale.bounds(h.positive_offset, h.positive.len() + 1);
+        let mut high = bound(h.positive.len());
+        for (i, count) in h.positive.iter().enumerate().rev() {
+            let low = bound(i);
+            writer.bucket(low, high, *count)?;
+            high = low;
+        }
     }
     if h.zero_count > 0 {
         writer.bucket(0.0, 0.0, h.zero_count)?;
     }
-    let mut shared = None;
-    for (i, count) in h.negative.iter().enumerate() {
-        let index = i64::from(h.negative_offset) + i as i64;
-        let high = shared.unwrap_or_else(|| -scale.bound(index));
-        let low = *shared.insert(-scale.bound(index + 1));
-        writer.bucket(low, high, *count)?;
+    if !h.negative.is_empty() {
+        let bound = scale.bounds(h.negative_offset, h.negative.len() + 1);
+        let mut high = -bound(0);
+        for (i, count) in h.negative.iter().enumerate() {
+            let low = -bound(i + 1);
+            writer.bucket(low, high, *count)?;
+            high = low;
+        }
     }
     writer.close();
     match &mut parts[first_part..] {
@@ -115,15 +121,12 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    #[inline(always)]
     fn bucket(&mut self, low: f64, high: f64, count: u64) -> Result<(), NotFinite> {
-        let part = match &mut self.part {
-            Some(part) => part,
-            none => {
-                self.capacity = MAX_VALUES.min(self.left);
-                let sum = std::mem::take(&mut self.sum);
-                none.insert(Part { start: self.values.len(), len: 0, max: self.h.max, min: self.h.min, count: 0, sum })
-            }
-        };
+        if self.part.is_none() {
+            self.open();
+        }
+        let Some(part) = &mut self.part else { return Ok(()) };
         self.left -= 1;
         if count == 0 {
             return Ok(());
@@ -146,6 +149,15 @@ impl Writer<'_> {
         Ok(())
     }
 
+    #[inline(never)]
+    fn open(&mut self) {
+        self.capacity = MAX_VALUES.min(self.left);
+        let sum = std::mem::take(&mut self.sum);
+        let (start, max, min) = (self.values.len(), self.h.max, self.h.min);
+        self.part = Some(Part { start, len: 0, max, min, count: 0, sum });
+    }
+
+    #[inline(never)]
     fn close(&mut self) {
         self.parts.extend(self.part.take().filter(|part| part.len > 0));
     }
