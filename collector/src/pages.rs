@@ -1,4 +1,4 @@
-//! Gives back the pages of the binary that only the start needed: reading the configuration, building components, the
+//! Gives back the pages of the binary and its libraries that only the start needed: reading the configuration, building components, the
 //! first TLS and DNS set-up. The kernel keeps a page of code in the process's memory once it was used, with its
 //! neighbours, and takes it away under pressure only; half of what an idle collector seems to use was that.
 
@@ -14,7 +14,7 @@ pub(crate) async fn release_after_start() {
     release();
 }
 
-/// Unmaps the read-only pages of the binary. What is used again is mapped again from the page cache, at the cost of a
+/// Unmaps the read-only pages of the binary and its libraries. What is used again is mapped again from the page cache, at the cost of a
 /// minor fault for 16 pages. Does nothing on systems without this interface.
 fn release() {
     #[cfg(target_os = "linux")]
@@ -24,21 +24,26 @@ fn release() {
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "the kernel's interface to a process's own mappings has no safe form")]
 mod linux {
-    use std::ffi::{c_int, c_void};
+    use std::ffi::{CStr, c_int, c_void};
 
     pub(super) fn release() {
         // SAFETY: the callback has the type that the function asks for, keeps nothing and does not unwind.
-        unsafe { libc::dl_iterate_phdr(Some(release_first), std::ptr::null_mut()) };
+        unsafe { libc::dl_iterate_phdr(Some(release_one), std::ptr::null_mut()) };
     }
 
-    /// Called with the binary first; anything but 0 ends the iteration, so libraries are left alone.
-    unsafe extern "C" fn release_first(info: *mut libc::dl_phdr_info, _size: usize, _data: *mut c_void) -> c_int {
+    /// Called with the binary first, which has no name here, then with the libraries; 0 goes on.
+    unsafe extern "C" fn release_one(info: *mut libc::dl_phdr_info, _size: usize, _data: *mut c_void) -> c_int {
         // SAFETY: the loader hands over a valid description, valid during this call, whose headers are an array of
-        // `dlpi_phnum` elements.
-        let (base, headers) = unsafe {
+        // `dlpi_phnum` elements and whose name is a string or missing.
+        let (name, base, headers) = unsafe {
             let info = &*info;
-            (info.dlpi_addr, std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)))
+            let name = if info.dlpi_name.is_null() { c"" } else { CStr::from_ptr(info.dlpi_name) };
+            (name, info.dlpi_addr, std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)))
         };
+        // What the kernel puts beside the libraries is not a file.
+        if !name.is_empty() && !name.to_bytes().starts_with(b"/") {
+            return 0;
+        }
         // SAFETY: asks for a number that is always there.
         let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
         for header in headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W == 0) {
@@ -46,12 +51,12 @@ mod linux {
             let start = (base + header.p_vaddr).next_multiple_of(page);
             let end = (base + header.p_vaddr + header.p_memsz) / page * page;
             if start < end {
-                // SAFETY: these pages are a private mapping of the file that is never written to (no PF_W; the
-                // linker makes no text relocations), so that what is mapped again has the same content.
+                // SAFETY: these pages are a private mapping of a file that is never written to (no PF_W; the linker
+                // makes no text relocations), so that what is mapped again has the same content.
                 unsafe { libc::madvise(start as *mut c_void, (end - start) as usize, libc::MADV_DONTNEED) };
             }
         }
-        1
+        0
     }
 }
 
