@@ -14,7 +14,7 @@ use super::document::{Chosen, Document};
 use super::drops::{Drops, Notice, Quiet, Reason};
 use super::event::{EventRef, EventSink, MAX_BATCH_BYTES, MAX_DOCUMENT_BYTES};
 use super::form::Form;
-use super::group::{Row, Rows};
+use super::group::{Group, Row, Rows};
 use super::lookup::{Caches, Lookup};
 use super::number_texts::NumberTexts;
 use super::plan::NO_EVENT;
@@ -291,40 +291,7 @@ impl Translator {
             return 0;
         }
         let (group, _) = self.rows.rows_of(index);
-        let is_prometheus = group.prometheus && !self.settings.is_agent();
-        let caches = &mut self.caches;
-        let mut remembered = std::mem::take(&mut caches.plans.events.at_mut(event).shapes);
-        let plan = caches.plans.events.at(event);
-        let shape = match caches.shapes.find(&remembered, rows, is_prometheus) {
-            Some(known) => caches.shapes.at(known),
-            None => {
-                let document = Document {
-                    version: self.settings.version,
-                    layout: self.settings.layout,
-                    names: &caches.names,
-                    fields: &caches.fields,
-                    words: &caches.words,
-                    plan,
-                    prometheus: is_prometheus,
-                };
-                let directives = &mut self.directives;
-                caches.shapes.make(&mut remembered, rows, is_prometheus, self.form, |shape| {
-                    plan.directives_of(rows, directives);
-                    document.outline(shape, rows, directives);
-                })
-            }
-        };
-        self.document.clear();
-        let filling = Filling {
-            plan,
-            chosen: rows,
-            rows: &self.rows,
-            words: &caches.words,
-            time_ms: group.time_ms,
-            form: self.form,
-        };
-        let plain_len = shape.write(&mut self.document, &filling, &mut self.texts);
-        caches.plans.events.at_mut(event).shapes = remembered;
+        let plain_len = self.write_document(event, group, rows);
         let plan = self.caches.plans.events.at(event);
         if plain_len > MAX_DOCUMENT_BYTES {
             if rows.len() > 1 {
@@ -363,5 +330,45 @@ impl Translator {
                 0
             }
         }
+    }
+
+    /// Fills `document` with rows of an event, in a shape that the event remembers if there is one; gives its length in
+    /// plain JSON.
+    fn write_document(&mut self, event: u32, group: Group, rows: &[Chosen]) -> usize {
+        let is_prometheus = group.prometheus && !self.settings.is_agent();
+        let caches = &mut self.caches;
+        let mut remembered = std::mem::take(&mut caches.plans.events.at_mut(event).shapes);
+        let plan = caches.plans.events.at(event);
+        let shape = match caches.shapes.find(&remembered, rows, is_prometheus) {
+            Some(known) => caches.shapes.at(known),
+            None => {
+                let document = Document {
+                    version: self.settings.version,
+                    layout: self.settings.layout,
+                    names: &caches.names,
+                    fields: &caches.fields,
+                    words: &caches.words,
+                    plan,
+                    prometheus: is_prometheus,
+                };
+                let directives = &mut self.directives;
+                caches.shapes.make(&mut remembered, rows, is_prometheus, self.form, |shape| {
+                    plan.directives_of(rows, directives);
+                    document.outline(shape, rows, directives);
+                })
+            }
+        };
+        self.document.clear();
+        let filling = Filling {
+            plan,
+            chosen: rows,
+            rows: &self.rows,
+            words: &caches.words,
+            time_ms: group.time_ms,
+            form: self.form,
+        };
+        let plain_len = shape.write(&mut self.document, &filling, &mut self.texts);
+        caches.plans.events.at_mut(event).shapes = remembered;
+        plain_len
     }
 }
