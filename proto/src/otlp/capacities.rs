@@ -13,19 +13,7 @@ pub struct Capacities {
 impl Capacities {
     /// Those of a batch that was decoded from a body of this length.
     pub fn of(batch: &Batch, body_bytes: usize) -> Capacities {
-        Capacities {
-            body_bytes,
-            columns: [
-                batch.numbers.len(),
-                batch.histograms.len(),
-                batch.exponentials.len(),
-                batch.summaries.len(),
-                batch.exemplars.len(),
-                batch.bounds.len(),
-                batch.counts.len(),
-                batch.quantiles.len(),
-            ],
-        }
+        Capacities { body_bytes, columns: column_lengths(batch) }
     }
 
     /// Makes room in an empty batch for a body that is as long, give or take an eighth.
@@ -43,4 +31,18 @@ impl Capacities {
         batch.counts.reserve_exact(counts);
         batch.quantiles.reserve_exact(quantiles);
     }
+}
+
+/// Lengths of all columns: points by kind, then what points refer to.
+pub(super) fn column_lengths(batch: &Batch) -> [usize; 8] {
+    [
+        batch.numbers.len(),
+        batch.histograms.len(),
+        batch.exponentials.len(),
+        batch.summaries.len(),
+        batch.exemplars.len(),
+        batch.bounds.len(),
+        batch.counts.len(),
+        batch.quantiles.len(),
+    ]
 }

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use hashbrown::HashTable;
 
-use super::capacities::Capacities;
+use super::capacities::{Capacities, column_lengths};
 use super::error::{DecodeError, DecodeLimits};
 use super::value::{key_value, symbol};
 use super::wire::{Field, Reader};
@@ -365,17 +365,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn mark(&self) -> Mark {
-        let b = &self.batch;
-        Mark([
-            b.numbers.len(),
-            b.histograms.len(),
-            b.exponentials.len(),
-            b.summaries.len(),
-            b.exemplars.len(),
-            b.bounds.len(),
-            b.counts.len(),
-            b.quantiles.len(),
-        ])
+        Mark(column_lengths(&self.batch))
     }
 
     fn back_to(&mut self, mark: &Mark) {

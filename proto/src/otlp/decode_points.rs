@@ -50,8 +50,8 @@ impl Attributes {
 
 impl Decoder<'_> {
     pub(super) fn number(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
-        let point = match self.number_in_order(message)? {
-            Some(point) => NumberPoint { metric, ..point },
+        let point = match self.number_in_order(message, metric)? {
+            Some(point) => point,
             None => self.any_number(message, metric)?,
         };
         self.grow(|batch| &mut batch.numbers, message)?;
@@ -84,8 +84,8 @@ impl Decoder<'_> {
     }
 
     pub(super) fn histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
-        let point = match self.histogram_in_order(message)? {
-            Some(point) => HistogramPoint { metric, ..point },
+        let point = match self.histogram_in_order(message, metric)? {
+            Some(point) => point,
             None => self.any_histogram(message, metric)?,
         };
         self.grow(|batch| &mut batch.histograms, message)?;

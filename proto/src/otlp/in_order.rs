@@ -11,7 +11,7 @@ use crate::points::{HistogramPoint, NumberPoint, NumberValue, Quantile, Range32}
 impl Decoder<'_> {
     /// A number point, or `None` when it is to be read the general way.
     #[inline]
-    pub(super) fn number_in_order(&mut self, message: Reader) -> Result<Option<NumberPoint>, DecodeError> {
+    pub(super) fn number_in_order(&mut self, message: Reader, metric: u32) -> Result<Option<NumberPoint>, DecodeError> {
         let mut rest = message.rest();
         let start_unix_nano = fixed64(&mut rest, 2).unwrap_or_default();
         let time_unix_nano = fixed64(&mut rest, 3).unwrap_or_default();
@@ -24,7 +24,7 @@ impl Decoder<'_> {
             return Ok(None);
         }
         Ok(Some(NumberPoint {
-            metric: 0,
+            metric,
             attrs: attributes.set,
             time_unix_nano,
             start_unix_nano,
@@ -36,7 +36,11 @@ impl Decoder<'_> {
 
     /// As [`Decoder::number_in_order`] for a histogram point.
     #[inline]
-    pub(super) fn histogram_in_order(&mut self, message: Reader) -> Result<Option<HistogramPoint>, DecodeError> {
+    pub(super) fn histogram_in_order(
+        &mut self,
+        message: Reader,
+        metric: u32,
+    ) -> Result<Option<HistogramPoint>, DecodeError> {
         let first_count = self.batch.counts.len();
         let mut bounds = ExplicitBounds { first: self.batch.bounds.len(), shared: None };
         let mut rest = message.rest();
@@ -65,7 +69,7 @@ impl Decoder<'_> {
             return Ok(None);
         }
         Ok(Some(HistogramPoint {
-            metric: 0,
+            metric,
             attrs: attributes.set,
             time_unix_nano,
             start_unix_nano,
