@@ -54,9 +54,4 @@ impl Load {
             && self.bytes <= MAX_REQUEST_BYTES
             && self.last_ms.saturating_sub(self.first_ms) <= MAX_SPAN_MS
     }
-
-    /// Whether all of its events are before or with the first of `other`.
-    pub(super) fn is_before(&self, other: &Load) -> bool {
-        self.last_ms <= other.first_ms
-    }
 }

@@ -104,10 +104,7 @@ impl OutgoingRequest for Request {
         let first = *puts.first()?;
         let head = &first.body[..first.events.first()?.start as usize];
         let parts: Vec<(&[u8], &[Event])> = puts.iter().map(|put| (&*put.body, &*put.events)).collect();
-        let (text, events) = match puts.is_sorted_by(|a, b| a.load.is_before(&b.load)) {
-            true => append(head, &parts),
-            false => arrange(head, &parts),
-        };
+        let (text, events) = arrange(head, &parts);
         Some(Request::Put(PutRequest {
             group: first.group.clone(),
             stream: first.stream.clone(),
@@ -128,7 +125,8 @@ pub(super) fn arrange(head: &[u8], parts: &[(&[u8], &[Event])]) -> (Vec<u8>, Vec
         order.extend(events.iter().map(|event| (*text, *event)));
     }
     order.sort_by_key(|(_, event)| event.timestamp_ms);
-    let mut body = new_body(head, parts);
+    let mut body = Vec::with_capacity(head.len() + parts.iter().map(|(text, _)| text.len()).sum::<usize>());
+    body.extend_from_slice(head);
     let mut events = Vec::with_capacity(order.len());
     for (text, event) in order {
         let start = body.len() as u32;
@@ -136,33 +134,8 @@ pub(super) fn arrange(head: &[u8], parts: &[(&[u8], &[Event])]) -> (Vec<u8>, Vec
         events.push(Event { start, end: body.len() as u32, ..event });
         body.push(b',');
     }
-    close(&mut body);
-    (body, events)
-}
-
-/// As [`arrange`], of bodies that come in order of time and are in order themselves.
-fn append(head: &[u8], parts: &[(&[u8], &[Event])]) -> (Vec<u8>, Vec<Event>) {
-    let mut body = new_body(head, parts);
-    let mut all = Vec::with_capacity(parts.iter().map(|(_, events)| events.len()).sum());
-    for (text, events) in parts {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else { continue };
-        let moved = |at: u32| at - first.start + body.len() as u32;
-        all.extend(events.iter().map(|event| Event { start: moved(event.start), end: moved(event.end), ..*event }));
-        body.extend_from_slice(&text[first.start as usize..last.end as usize]);
-        body.push(b',');
-    }
-    close(&mut body);
-    (body, all)
-}
-
-fn new_body(head: &[u8], parts: &[(&[u8], &[Event])]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(head.len() + parts.iter().map(|(text, _)| text.len()).sum::<usize>());
-    body.extend_from_slice(head);
-    body
-}
-
-/// Ends a body that has a comma after its last event.
-fn close(body: &mut Vec<u8>) {
+    // The last comma.
     body.pop();
     body.extend_from_slice(b"]}");
+    (body, events)
 }
