@@ -1,6 +1,6 @@
-//! Gives back the pages of the binary and its libraries that only the start needed: reading the configuration, building components, the
-//! first TLS and DNS set-up. The kernel keeps a page of code in the process's memory once it was used, with its
-//! neighbours, and takes it away under pressure only; half of what an idle collector seems to use was that.
+//! Gives back the pages of the binary and its libraries that only the start needed: reading the configuration, building
+//! components, the first TLS and DNS set-up. The kernel keeps a page of code in the process's memory once it was used,
+//! with its neighbours, and takes it away under pressure only; half of what an idle collector seems to use was that.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ pub(crate) async fn release_after_start() {
     release();
 }
 
-/// Unmaps the read-only pages of the binary and its libraries. What is used again is mapped again from the page cache, at the cost of a
-/// minor fault for 16 pages. Does nothing on systems without this interface.
+/// Unmaps the read-only pages of the binary and its libraries. What is used again is mapped again from the page cache,
+/// at the cost of a minor fault for 16 pages. Does nothing on systems without this interface.
 fn release() {
     #[cfg(target_os = "linux")]
     linux::release();

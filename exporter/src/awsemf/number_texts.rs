@@ -1,5 +1,5 @@
 //! Texts of floats that come again: the mid-points of buckets are the same in all exponential histograms of a scale,
-//! and finding the shortest digits of one costs more than all else that is done for it.
+//! and finding the shortest digits of one takes longer than copying them.
 
 use proto::number::push_json_f64;
 
