@@ -8,7 +8,12 @@ pub fn push_i64(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends a decimal integer.
+#[inline]
 pub fn push_u64(out: &mut Vec<u8>, value: u64) {
+    // Most counts of buckets have one digit.
+    if value < 10 {
+        return out.push(b'0' + value as u8);
+    }
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 

@@ -50,6 +50,17 @@ impl Bounds {
 }
 
 impl Scale {
+    /// The bounds of so many buckets, one more than these, if they are known and none is so large that a sum of two
+    /// would be infinite. Empty without buckets.
+    pub(crate) fn small(&self, offset: i32, buckets: usize) -> Option<&[f64]> {
+        if buckets == 0 {
+            return Some(&[]);
+        }
+        let start = usize::try_from(i64::from(offset) - self.first).ok()?;
+        let known = self.known.get(start..)?.get(..=buckets)?;
+        known.last().is_some_and(|largest| *largest <= f64::MAX / 2.0).then_some(known)
+    }
+
     /// The lower bounds of neighbouring buckets by their position; that of a bucket is the upper one of the bucket
     /// before.
     pub(crate) fn bounds(&self, offset: i32, buckets: usize) -> impl Fn(usize) -> f64 {

@@ -209,11 +209,18 @@ pub(crate) struct Words {
     pub(crate) min: Box<[u8]>,
     pub(crate) count: Box<[u8]>,
     pub(crate) sum: Box<[u8]>,
+    /// Characters that escape others in a statistic set.
+    pub(crate) escapes_of_statistics: usize,
+    /// The same in front of the statistics of a value list.
+    pub(crate) escapes_of_values: usize,
 }
 
 impl Words {
     pub(crate) fn new(form: Form) -> Words {
         let word = |text: &str| form.seal(text.into());
+        let escapes = |texts: &[&str]| texts.iter().map(|text| form.escapes(&word(text))).sum();
+        let (open_values, counts) = ("{\"Values\":", ",\"Counts\":");
+        let [max, min, count, sum] = ["\"Max\":", ",\"Min\":", ",\"Count\":", ",\"Sum\":"];
         Words {
             zero: word("\"0\""),
             one: word("\"1\""),
@@ -230,12 +237,14 @@ impl Words {
             dimensions: word(",\"Dimensions\":"),
             metrics: word(",\"Metrics\":"),
             namespace: word(",\"Namespace\":"),
-            open_values: word("{\"Values\":"),
-            counts: word(",\"Counts\":"),
-            max: word("\"Max\":"),
-            min: word(",\"Min\":"),
-            count: word(",\"Count\":"),
-            sum: word(",\"Sum\":"),
+            open_values: word(open_values),
+            counts: word(counts),
+            max: word(max),
+            min: word(min),
+            count: word(count),
+            sum: word(sum),
+            escapes_of_statistics: escapes(&[max, min, count, sum]),
+            escapes_of_values: escapes(&[open_values, counts]),
         }
     }
 }

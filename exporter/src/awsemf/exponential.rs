@@ -1,6 +1,6 @@
 //! Exponential histograms as CloudWatch value lists: bucket mid-points, in parts of at most 100.
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, Scale};
 
 /// Values of one metric that CloudWatch takes in an event.
 pub(crate) const MAX_VALUES: usize = 100;
@@ -18,6 +18,13 @@ pub(crate) struct Exponential<'a> {
     pub(crate) sum: f64,
     pub(crate) min: f64,
     pub(crate) max: f64,
+}
+
+impl Exponential<'_> {
+    /// Buckets that use up the capacity of a part.
+    fn buckets(&self) -> usize {
+        self.positive.len() + self.negative.len() + usize::from(self.zero_count > 0)
+    }
 }
 
 /// One part of a histogram: what becomes `{"Values":[...],"Counts":[...],"Max":...}`.
@@ -68,8 +75,49 @@ fn push_parts(
 ) -> Result<(), NotFinite> {
     let sides = [(h.positive_offset, h.positive.len()), (h.negative_offset, h.negative.len())];
     let scale = bounds.of(h.scale, sides);
+    if h.buckets() <= MAX_VALUES
+        && let Some(positive) = scale.small(h.positive_offset, h.positive.len())
+        && let Some(negative) = scale.small(h.negative_offset, h.negative.len())
+    {
+        parts.push(one_part(h, positive, negative, values));
+        return Ok(());
+    }
+    any_parts(h, scale, values, parts)
+}
+
+/// Nearly all histograms: their buckets are no more than a part takes, and no sum of two bounds (one more on a side than
+/// it has buckets) is too large.
+fn one_part(h: &Exponential<'_>, positive: &[f64], negative: &[f64], values: &mut Vec<(f64, u64)>) -> Part {
+    let start = values.len();
+    values.resize(start + h.positive.len() + h.negative.len() + 1, (0.0, 0));
+    let places = &mut values[start..];
+    let (mut len, mut total) = (0, 0u64);
+    let mut put = |middle: f64, count: u64| {
+        // An empty bucket is overwritten by the next one.
+        places[len] = (middle, count);
+        len += usize::from(count > 0);
+        total = total.wrapping_add(count);
+    };
+    for (bounds, count) in positive.windows(2).zip(h.positive).rev() {
+        put((bounds[0] + bounds[1]) / 2.0, *count);
+    }
+    put(0.0, h.zero_count);
+    for (bounds, count) in negative.windows(2).zip(h.negative) {
+        put((-bounds[1] - bounds[0]) / 2.0, *count);
+    }
+    let count = if len > 0 { total } else { h.count };
+    values.truncate(start + len);
+    Part { start, len, max: h.max, min: h.min, count, sum: h.sum }
+}
+
+fn any_parts(
+    h: &Exponential<'_>,
+    scale: &Scale,
+    values: &mut Vec<(f64, u64)>,
+    parts: &mut Vec<Part>,
+) -> Result<(), NotFinite> {
     let first_part = parts.len();
-    let left = h.positive.len() + h.negative.len() + usize::from(h.zero_count > 0);
+    let left = h.buckets();
     // What has more is made room for as it comes: empty buckets take none.
     values.reserve(left.min(MAX_VALUES));
     let mut writer = Writer { h, values, parts, part: None, capacity: 0, left, sum: h.sum };
@@ -166,6 +214,7 @@ impl Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const EMPTY: Exponential<'static> = Exponential {
         scale: 0,
@@ -194,6 +243,29 @@ mod tests {
                 (v, c, p.max, p.min, p.count, p.sum)
             })
             .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn one_part_is_what_the_general_way_gives(
+            scale in -11..21i32,
+            zero_count in 0..3u64,
+            offsets in (-1100..1100i32, -1100..1100i32),
+            positive in proptest::collection::vec(0..3u64, 0..70),
+            negative in proptest::collection::vec(0..3u64, 0..70),
+        ) {
+            let (positive_offset, negative_offset) = offsets;
+            let h = Exponential {
+                scale, zero_count, positive_offset, negative_offset, positive: &positive, negative: &negative, ..EMPTY
+            };
+            let h = Exponential { count: 9, sum: 1.5, min: -2.0, max: 3.0, ..h };
+            let (mut bounds, mut values, mut parts) = (Bounds::default(), vec![(7.0, 7)], Vec::new());
+            let given = split(&h, &mut bounds, &mut values, &mut parts).map(|()| (values, parts));
+            let sides = [(h.positive_offset, h.positive.len()), (h.negative_offset, h.negative.len())];
+            let (scale, mut values, mut parts) = (bounds.of(h.scale, sides), vec![(7.0, 7)], Vec::new());
+            let general = any_parts(&h, scale, &mut values, &mut parts).map(|()| (values, parts));
+            prop_assert_eq!(given, general);
+        }
     }
 
     fn numbered(n: u64) -> Vec<u64> {

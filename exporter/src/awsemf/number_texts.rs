@@ -3,14 +3,14 @@
 
 use proto::number::push_json_f64;
 
-const SLOTS: usize = 1024;
+const PAIRS: usize = 512;
 const MAX_TEXT_BYTES: usize = 23;
 
-/// Some of the last texts: each float has one place.
+/// Some of the last texts: each float has two places, which it shares with others.
 #[derive(Default)]
 pub(crate) struct NumberTexts {
     /// Empty before the first use.
-    slots: Vec<Slot>,
+    pairs: Vec<[Slot; 2]>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -23,22 +23,37 @@ struct Slot {
 
 impl NumberTexts {
     /// As [`push_json_f64`].
+    #[inline]
     pub(crate) fn push(&mut self, out: &mut Vec<u8>, value: f64) {
-        if self.slots.is_empty() {
-            self.slots = vec![Slot::default(); SLOTS];
-        }
         let bits = value.to_bits();
         // The golden ratio spreads neighbours.
-        let slot = &mut self.slots[(bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SLOTS];
-        if slot.len > 0 && slot.bits == bits {
-            return out.extend_from_slice(&slot.text[..usize::from(slot.len)]);
+        let at = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % PAIRS;
+        if let Some(pair) = self.pairs.get(at)
+            && let Some(slot) = pair.iter().find(|slot| slot.bits == bits && slot.len > 0)
+        {
+            // A copy of a fixed length is faster than one of the right length.
+            let end = out.len() + usize::from(slot.len);
+            out.extend_from_slice(&slot.text);
+            return out.truncate(end);
         }
+        self.push_new(out, value, at);
+    }
+
+    #[inline(never)]
+    fn push_new(&mut self, out: &mut Vec<u8>, value: f64, at: usize) {
         let start = out.len();
         push_json_f64(out, value);
+        // Whole numbers are written faster than found.
+        if value.trunc() == value {
+            return;
+        }
         let text = &out[start..];
+        let mut slot = Slot { bits: value.to_bits(), len: text.len() as u8, ..Slot::default() };
         if let Some(place) = slot.text.get_mut(..text.len()) {
             place.copy_from_slice(text);
-            (slot.bits, slot.len) = (bits, text.len() as u8);
+            self.pairs.resize(PAIRS, [Slot::default(); 2]);
+            let pair = &mut self.pairs[at];
+            *pair = [slot, pair[0]];
         }
     }
 }

@@ -3,7 +3,7 @@
 use proto::number::{push_json_f64, push_u64};
 
 use super::document::Words;
-use super::group::RowValue;
+use super::group::{RowValue, Statistics};
 use super::json::push_all;
 use super::number_texts::NumberTexts;
 use super::shape::Filling;
@@ -11,21 +11,20 @@ use super::shape::Filling;
 /// Appends a value; gives the number of its characters that escape others.
 #[inline]
 pub(crate) fn push_value(out: &mut Vec<u8>, value: RowValue, with: &Filling<'_>, texts: &mut NumberTexts) -> usize {
-    let start = out.len();
     let words = with.words;
     match value {
         RowValue::Number(number) => {
             push_json_f64(out, number);
-            return 0;
+            0
         }
         RowValue::Count(count) => {
             push_u64(out, count);
-            return 0;
+            0
         }
         RowValue::Statistics(index) => {
-            let s = &with.rows.statistics[index as usize];
             out.push(b'{');
-            push_statistics(out, words, s.max, s.min, s.count, s.sum);
+            push_statistics(out, words, &with.rows.statistics[index as usize], texts);
+            words.escapes_of_statistics
         }
         RowValue::Values(index) => {
             let part = &with.rows.parts[index as usize];
@@ -35,10 +34,11 @@ pub(crate) fn push_value(out: &mut Vec<u8>, value: RowValue, with: &Filling<'_>,
             out.extend_from_slice(&words.counts);
             push_all(out, b"[]", values, |out, (_, count)| push_count(out, *count));
             out.push(b',');
-            push_statistics(out, words, part.max, part.min, part.count, part.sum);
+            let statistics = Statistics { max: part.max, min: part.min, count: part.count, sum: part.sum };
+            push_statistics(out, words, &statistics, texts);
+            words.escapes_of_values + words.escapes_of_statistics
         }
     }
-    with.form.escapes(&out[start..])
 }
 
 /// A count of a list is a float in the reference, exact up to 2 to the power of 53.
@@ -46,14 +46,15 @@ fn push_count(out: &mut Vec<u8>, count: u64) {
     if count < 1 << 53 { push_u64(out, count) } else { push_json_f64(out, count as f64) }
 }
 
-fn push_statistics(out: &mut Vec<u8>, words: &Words, max: f64, min: f64, count: u64, sum: f64) {
+/// The largest and the smallest value are bounds of buckets when they were scraped, and often the same otherwise.
+fn push_statistics(out: &mut Vec<u8>, words: &Words, of: &Statistics, texts: &mut NumberTexts) {
     out.extend_from_slice(&words.max);
-    push_json_f64(out, max);
+    texts.push(out, of.max);
     out.extend_from_slice(&words.min);
-    push_json_f64(out, min);
+    texts.push(out, of.min);
     out.extend_from_slice(&words.count);
-    push_u64(out, count);
+    push_u64(out, of.count);
     out.extend_from_slice(&words.sum);
-    push_json_f64(out, sum);
+    push_json_f64(out, of.sum);
     out.push(b'}');
 }

@@ -63,6 +63,18 @@ async fn protobuf_and_json_are_taken_and_answered_in_kind() {
 }
 
 #[tokio::test]
+async fn the_head_of_a_request_is_taken_up_to_a_limit() {
+    let to = start(HTTP).await;
+    for (bytes, status) in [(120 << 10, 200), (300 << 10, 431)] {
+        let header = "x".repeat(bytes);
+        let headers = [("content-type", PROTOBUF), ("x-long", header.as_str())];
+        assert_eq!(send(&to, "POST", "/v1/metrics", &headers, request(1)).await.status, status, "{bytes} bytes");
+    }
+    assert_eq!(to.points(), 1);
+    to.finish().await;
+}
+
+#[tokio::test]
 async fn a_request_without_points_is_taken_without_asking_the_pipeline() {
     let to = start(HTTP).await;
     *to.answer.lock().unwrap() = Some(Refusal::permanent("never"));
