@@ -52,9 +52,28 @@ struct Run {
 /// The last explicit bounds that were stored: their bytes in the body and where they are.
 #[derive(Default)]
 pub(super) struct LastBounds {
-    pub(super) start: u32,
-    pub(super) len: u32,
-    pub(super) range: Range32,
+    start: u32,
+    len: u32,
+    range: Range32,
+}
+
+impl LastBounds {
+    /// The place of packed bounds of this body in their column, to which they are added unless they are the same as the
+    /// last ones: nearly all histograms of a request have the same.
+    #[inline]
+    pub(super) fn place(&mut self, packed: &[u8], message: Reader, column: &mut Vec<f64>) -> Range32 {
+        let first = Range32 { start: column.len() as u32, len: 0 };
+        if packed.is_empty() {
+            return first;
+        }
+        if message.body(self.start, self.len) != Some(packed) {
+            let (words, _) = packed.as_chunks::<8>();
+            column.extend(words.iter().map(|word| f64::from_le_bytes(*word)));
+            let start = message.offset_of(packed) as u32;
+            *self = LastBounds { start, len: packed.len() as u32, range: Range32 { len: words.len() as u32, ..first } };
+        }
+        self.range
+    }
 }
 
 pub(super) struct Decoder<'a> {
@@ -68,7 +87,7 @@ pub(super) struct Decoder<'a> {
     last_run: usize,
     pub(super) last_bounds: LastBounds,
     /// Memory of the rows in the columns of the batch.
-    rows_bytes: usize,
+    pub(super) rows_bytes: usize,
     /// Memory of the tables when they were weighed last.
     tables_bytes: usize,
 }
@@ -282,17 +301,9 @@ impl<'a> Decoder<'a> {
     pub(super) fn attribute_run(&mut self, reader: &mut Reader, field: Field) -> Result<AttrSetId, DecodeError> {
         let start = reader.pos();
         let key = (field.tag << 3 | 2) as u8;
-        if let Some(run) = self.runs.get(self.last_run) {
-            let next = run.next;
-            if let Some(run) = self.runs.get(next as usize)
-                && let Some(seen) = reader.body(run.start, run.len)
-                && let Some(after) = reader.rest().strip_prefix(seen)
-                && after.first() != Some(&key)
-            {
-                self.last_run = next as usize;
-                reader.advance(seen.len());
-                return Ok(run.set);
-            }
+        if let Some((set, after)) = self.expected_run(reader.rest(), *reader, key) {
+            *reader = reader.at(after);
+            return Ok(set);
         }
         let mut end = *reader;
         end.bytes_of(field)?;
@@ -317,6 +328,25 @@ impl<'a> Decoder<'a> {
         self.last_run = index;
         *reader = end;
         Ok(self.runs[index].set)
+    }
+
+    /// The list of attributes that followed the last one before, if it comes again behind the first `key`, and what is
+    /// left behind it.
+    #[inline]
+    pub(super) fn expected_run<'b>(
+        &mut self,
+        rest: &'b [u8],
+        message: Reader<'b>,
+        key: u8,
+    ) -> Option<(AttrSetId, &'b [u8])> {
+        let next = self.runs.get(self.last_run)?.next;
+        let run = self.runs.get(next as usize)?;
+        let after = rest.strip_prefix(message.body(run.start, run.len)?)?;
+        if after.first() == Some(&key) {
+            return None;
+        }
+        self.last_run = next as usize;
+        Some((run.set, after))
     }
 
     fn new_run(

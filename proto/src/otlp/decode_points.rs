@@ -1,6 +1,6 @@
 //! The four kinds of data points and their exemplars off the wire into the columns of the batch.
 
-use super::decode::{Decoder, LastBounds};
+use super::decode::Decoder;
 use super::error::DecodeError;
 use super::in_order::quantile_in_order;
 use super::wire::{Field, Reader, Wire};
@@ -15,14 +15,13 @@ use crate::points::{
 const MANY_COUNTS: usize = 4096;
 
 /// The explicit bounds of the point being read: those of another point, or all from `first` on.
-pub(super) struct ExplicitBounds {
-    pub(super) first: usize,
-    pub(super) shared: Option<Range32>,
+struct ExplicitBounds {
+    first: usize,
+    shared: Option<Range32>,
 }
 
 impl ExplicitBounds {
-    #[inline]
-    pub(super) fn range(self, batch: &Batch) -> Range32 {
+    fn range(self, batch: &Batch) -> Range32 {
         self.shared.unwrap_or_else(|| range(self.first, batch.bounds.len()))
     }
 }
@@ -50,17 +49,11 @@ impl Attributes {
 
 impl Decoder<'_> {
     pub(super) fn number(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
-        let point = match self.number_in_order(message, metric)? {
-            Some(point) => point,
-            None => self.any_number(message, metric)?,
-        };
-        self.grow(|batch| &mut batch.numbers, message)?;
-        self.batch.numbers.push(point);
-        Ok(())
+        if self.number_in_order(message, metric)? { Ok(()) } else { self.any_number(message, metric) }
     }
 
     #[inline(never)]
-    fn any_number(&mut self, message: Reader, metric: u32) -> Result<NumberPoint, DecodeError> {
+    fn any_number(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let mut attributes = Attributes::default();
         let (mut start_unix_nano, mut time_unix_nano, mut flags) = (0, 0, 0);
@@ -80,21 +73,25 @@ impl Decoder<'_> {
         }
         let attrs = attributes.finish(self, message, 7)?;
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
-        Ok(NumberPoint { metric, attrs, time_unix_nano, start_unix_nano, value, flags, exemplars })
-    }
-
-    pub(super) fn histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
-        let point = match self.histogram_in_order(message, metric)? {
-            Some(point) => point,
-            None => self.any_histogram(message, metric)?,
-        };
-        self.grow(|batch| &mut batch.histograms, message)?;
-        self.batch.histograms.push(point);
+        self.grow(|batch| &mut batch.numbers, message)?;
+        self.batch.numbers.push(NumberPoint {
+            metric,
+            attrs,
+            time_unix_nano,
+            start_unix_nano,
+            value,
+            flags,
+            exemplars,
+        });
         Ok(())
     }
 
+    pub(super) fn histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+        if self.histogram_in_order(message, metric)? { Ok(()) } else { self.any_histogram(message, metric) }
+    }
+
     #[inline(never)]
-    fn any_histogram(&mut self, message: Reader, metric: u32) -> Result<HistogramPoint, DecodeError> {
+    fn any_histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let first_count = self.batch.counts.len();
         let mut bounds = ExplicitBounds { first: self.batch.bounds.len(), shared: None };
@@ -122,7 +119,8 @@ impl Decoder<'_> {
         let bounds = bounds.range(&self.batch);
         let counts = range(first_count, self.batch.counts.len());
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
-        Ok(HistogramPoint {
+        self.grow(|batch| &mut batch.histograms, message)?;
+        self.batch.histograms.push(HistogramPoint {
             metric,
             attrs,
             time_unix_nano,
@@ -135,10 +133,16 @@ impl Decoder<'_> {
             counts,
             flags,
             exemplars,
-        })
+        });
+        Ok(())
     }
 
     pub(super) fn exponential(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+        if self.exponential_in_order(message, metric)? { Ok(()) } else { self.any_exponential(message, metric) }
+    }
+
+    #[inline(never)]
+    fn any_exponential(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let first_count = self.batch.counts.len();
         let mut attributes = Attributes::default();
@@ -205,6 +209,11 @@ impl Decoder<'_> {
     }
 
     pub(super) fn summary(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+        if self.summary_in_order(message, metric)? { Ok(()) } else { self.any_summary(message, metric) }
+    }
+
+    #[inline(never)]
+    fn any_summary(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_quantile = self.batch.quantiles.len();
         let mut attributes = Attributes::default();
         let (mut start_unix_nano, mut time_unix_nano, mut count, mut sum, mut flags) = (0, 0, 0, 0.0, 0);
@@ -240,10 +249,8 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    /// Reads explicit bounds. Nearly all histograms of a request have the same, so that a comparison with the last
-    /// ones that were stored is enough.
-    #[inline]
-    pub(super) fn explicit_bounds(
+    /// Reads explicit bounds.
+    fn explicit_bounds(
         &mut self,
         reader: &mut Reader,
         field: Field,
@@ -256,30 +263,24 @@ impl Decoder<'_> {
         } else if to.first == stored.len() && field.wire == Wire::Bytes {
             let mut after = *reader;
             let packed = after.bytes_of(field)?;
-            let last = &self.last_bounds;
-            if !packed.is_empty() && reader.body(last.start, last.len) == Some(packed) {
-                to.shared = Some(last.range);
+            if packed.len().is_multiple_of(size_of::<f64>()) {
+                let place = self.last_bounds.place(packed, *reader, stored);
+                to.shared = ((place.start as usize) < to.first).then_some(place);
                 *reader = after;
                 return Ok(());
             }
-            let start = (after.pos() - packed.len()) as u32;
-            reader.repeated_fixed64(field, stored, f64::from_bits)?;
-            self.last_bounds =
-                LastBounds { start, len: packed.len() as u32, range: range(to.first, self.batch.bounds.len()) };
-            return Ok(());
         }
         reader.repeated_fixed64(field, stored, f64::from_bits)
     }
 
-    /// Forgets the bounds from an index on.
-    pub(super) fn take_back_bounds(&mut self, first: usize) {
-        self.batch.bounds.truncate(first);
-        self.last_bounds = LastBounds::default();
-    }
-
     /// Makes room in a column: at first for a quarter of the points of this size that fit in the rest of the
     /// body, since other kinds may follow. With the capacities of an earlier request there is room already.
-    fn grow<P>(&mut self, column: impl Fn(&mut Batch) -> &mut Vec<P>, point: Reader) -> Result<(), DecodeError> {
+    #[inline]
+    pub(super) fn grow<P>(
+        &mut self,
+        column: impl Fn(&mut Batch) -> &mut Vec<P>,
+        point: Reader,
+    ) -> Result<(), DecodeError> {
         self.charge(size_of::<P>(), point.pos() + point.rest().len())?;
         let column = column(&mut self.batch);
         if column.len() == column.capacity() {
@@ -291,7 +292,7 @@ impl Decoder<'_> {
 
     /// Makes room for the counts of a `Buckets` message, which may be eight times their size on the wire. The counts
     /// and bounds of other histograms are as long there as here.
-    fn make_room_for_counts(&mut self, buckets: Reader) -> Result<(), DecodeError> {
+    pub(super) fn make_room_for_counts(&mut self, buckets: Reader) -> Result<(), DecodeError> {
         let bytes = buckets.rest();
         self.charge(size_of::<u64>() * bytes.len(), buckets.pos() + bytes.len())?;
         if bytes.len() > MANY_COUNTS {

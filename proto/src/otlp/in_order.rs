@@ -3,85 +3,167 @@
 //! it from its beginning.
 
 use super::decode::Decoder;
-use super::decode_points::{Attributes, ExplicitBounds};
+use super::decode_points::Attributes;
 use super::error::DecodeError;
 use super::wire::Reader;
-use crate::points::{HistogramPoint, NumberPoint, NumberValue, Quantile, Range32};
+use crate::attrs::AttrSetId;
+use crate::points::{
+    ExponentialBuckets, ExponentialPoint, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint,
+};
 
 impl Decoder<'_> {
-    /// A number point, or `None` when it is to be read the general way.
+    /// Takes a number point, unless it is to be read the general way.
     #[inline]
-    pub(super) fn number_in_order(&mut self, message: Reader, metric: u32) -> Result<Option<NumberPoint>, DecodeError> {
+    pub(super) fn number_in_order(&mut self, message: Reader, metric: u32) -> Result<bool, DecodeError> {
         let mut rest = message.rest();
         let start_unix_nano = fixed64(&mut rest, 2).unwrap_or_default();
         let time_unix_nano = fixed64(&mut rest, 3).unwrap_or_default();
         let double = fixed64(&mut rest, 4).map(|bits| NumberValue::Double(f64::from_bits(bits)));
         // Of several values the last one counts.
         let int = fixed64(&mut rest, 6).map(|bits| NumberValue::Int(bits as i64));
-        let attributes = self.attributes_at(&mut rest, message, 7)?;
-        let flags = small_varint(&mut rest, 8).unwrap_or_default();
+        let attrs = self.attributes_at(&mut rest, message, 7)?;
+        let flags = varint(&mut rest, 8).unwrap_or_default();
         if !rest.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
-        Ok(Some(NumberPoint {
+        self.grow(|batch| &mut batch.numbers, message)?;
+        self.batch.numbers.push(NumberPoint {
             metric,
-            attrs: attributes.set,
+            attrs,
             time_unix_nano,
             start_unix_nano,
             value: int.or(double).unwrap_or(NumberValue::None),
             flags,
             exemplars: Range32 { start: self.batch.exemplars.len() as u32, len: 0 },
-        }))
+        });
+        Ok(true)
     }
 
     /// As [`Decoder::number_in_order`] for a histogram point.
     #[inline]
-    pub(super) fn histogram_in_order(
-        &mut self,
-        message: Reader,
-        metric: u32,
-    ) -> Result<Option<HistogramPoint>, DecodeError> {
+    pub(super) fn histogram_in_order(&mut self, message: Reader, metric: u32) -> Result<bool, DecodeError> {
         let first_count = self.batch.counts.len();
-        let mut bounds = ExplicitBounds { first: self.batch.bounds.len(), shared: None };
         let mut rest = message.rest();
         let start_unix_nano = fixed64(&mut rest, 2).unwrap_or_default();
         let time_unix_nano = fixed64(&mut rest, 3).unwrap_or_default();
         let count = fixed64(&mut rest, 4).unwrap_or_default();
         let sum = fixed64(&mut rest, 5).map(f64::from_bits);
-        for tag in [6, 7] {
-            if rest.first() == Some(&(tag << 3 | 2)) {
-                let mut reader = message.at(rest);
-                let Some(field) = reader.next()? else { return Ok(None) };
-                match tag {
-                    6 => reader.repeated_fixed64(field, &mut self.batch.counts, |bits| bits)?,
-                    _ => self.explicit_bounds(&mut reader, field, &mut bounds)?,
-                }
-                rest = reader.rest();
-            }
-        }
-        let attributes = self.attributes_at(&mut rest, message, 9)?;
-        let flags = small_varint(&mut rest, 10).unwrap_or_default();
+        let (counts, odd_count) = bytes(&mut rest, 6).unwrap_or_default().as_chunks::<8>();
+        let (bounds, odd_bound) = bytes(&mut rest, 7).unwrap_or_default().as_chunks::<8>();
+        let attrs = self.attributes_at(&mut rest, message, 9)?;
+        let flags = varint(&mut rest, 10).unwrap_or_default();
         let min = fixed64(&mut rest, 11).map(f64::from_bits);
         let max = fixed64(&mut rest, 12).map(f64::from_bits);
-        if !rest.is_empty() {
-            self.batch.counts.truncate(first_count);
-            self.take_back_bounds(bounds.first);
-            return Ok(None);
+        if !(rest.is_empty() && odd_count.is_empty() && odd_bound.is_empty()) {
+            return Ok(false);
         }
-        Ok(Some(HistogramPoint {
+        self.grow(|batch| &mut batch.histograms, message)?;
+        let batch = &mut self.batch;
+        batch.counts.extend(counts.iter().map(|word| u64::from_le_bytes(*word)));
+        batch.histograms.push(HistogramPoint {
             metric,
-            attrs: attributes.set,
+            attrs,
             time_unix_nano,
             start_unix_nano,
             count,
             sum,
             min,
             max,
-            bounds: bounds.range(&self.batch),
-            counts: Range32 { start: first_count as u32, len: (self.batch.counts.len() - first_count) as u32 },
+            bounds: self.last_bounds.place(bounds.as_flattened(), message, &mut batch.bounds),
+            counts: Range32 { start: first_count as u32, len: counts.len() as u32 },
+            flags,
+            exemplars: Range32 { start: batch.exemplars.len() as u32, len: 0 },
+        });
+        Ok(true)
+    }
+
+    /// As [`Decoder::number_in_order`] for an exponential histogram point.
+    #[inline]
+    pub(super) fn exponential_in_order(&mut self, message: Reader, metric: u32) -> Result<bool, DecodeError> {
+        let mut rest = message.rest();
+        let attrs = self.attributes_at(&mut rest, message, 1)?;
+        let start_unix_nano = fixed64(&mut rest, 2).unwrap_or_default();
+        let time_unix_nano = fixed64(&mut rest, 3).unwrap_or_default();
+        let count = fixed64(&mut rest, 4).unwrap_or_default();
+        let sum = fixed64(&mut rest, 5).map(f64::from_bits);
+        let scale = varint(&mut rest, 6).map_or(0, zigzag);
+        let zero_count = fixed64(&mut rest, 7).unwrap_or_default();
+        let sides = [8, 9].map(|tag| bytes(&mut rest, tag));
+        let flags = varint(&mut rest, 10).unwrap_or_default();
+        let min = fixed64(&mut rest, 12).map(f64::from_bits);
+        let max = fixed64(&mut rest, 13).map(f64::from_bits);
+        let zero_threshold = fixed64(&mut rest, 14).map_or(0.0, f64::from_bits);
+        let [Some(positive), Some(negative)] = sides.map(Side::of) else { return Ok(false) };
+        if !rest.is_empty() || !message.has_depth() {
+            return Ok(false);
+        }
+        let mut sides = [ExponentialBuckets::default(); 2];
+        for (Side { content, offset, counts }, to) in [positive, negative].into_iter().zip(&mut sides) {
+            let start = self.batch.counts.len();
+            if let Some(content) = content {
+                self.make_room_for_counts(message.at(content))?;
+                message.at(counts).varints(&mut self.batch.counts)?;
+            }
+            let counts = Range32 { start: start as u32, len: (self.batch.counts.len() - start) as u32 };
+            *to = ExponentialBuckets { present: content.is_some(), offset, counts };
+        }
+        self.grow(|batch| &mut batch.exponentials, message)?;
+        let [positive, negative] = sides;
+        self.batch.exponentials.push(ExponentialPoint {
+            metric,
+            attrs,
+            time_unix_nano,
+            start_unix_nano,
+            count,
+            sum,
+            min,
+            max,
+            scale,
+            zero_count,
+            zero_threshold,
+            positive,
+            negative,
             flags,
             exemplars: Range32 { start: self.batch.exemplars.len() as u32, len: 0 },
-        }))
+        });
+        Ok(true)
+    }
+
+    /// As [`Decoder::number_in_order`] for a summary point.
+    #[inline]
+    pub(super) fn summary_in_order(&mut self, message: Reader, metric: u32) -> Result<bool, DecodeError> {
+        let (first_quantile, charged) = (self.batch.quantiles.len(), self.rows_bytes);
+        let mut rest = message.rest();
+        let start_unix_nano = fixed64(&mut rest, 2).unwrap_or_default();
+        let time_unix_nano = fixed64(&mut rest, 3).unwrap_or_default();
+        let count = fixed64(&mut rest, 4).unwrap_or_default();
+        let sum = fixed64(&mut rest, 5).map_or(0.0, f64::from_bits);
+        let mut after = rest;
+        while let Some(quantile) = bytes(&mut after, 6).and_then(quantile_in_order) {
+            rest = after;
+            self.charge(size_of::<Quantile>(), message.at(rest).pos())?;
+            self.batch.quantiles.push(quantile);
+        }
+        let attrs = self.attributes_at(&mut rest, message, 7)?;
+        let flags = varint(&mut rest, 8).unwrap_or_default();
+        let len = (self.batch.quantiles.len() - first_quantile) as u32;
+        if !rest.is_empty() || (len > 0 && !message.has_depth()) {
+            self.batch.quantiles.truncate(first_quantile);
+            self.rows_bytes = charged;
+            return Ok(false);
+        }
+        self.grow(|batch| &mut batch.summaries, message)?;
+        self.batch.summaries.push(SummaryPoint {
+            metric,
+            attrs,
+            time_unix_nano,
+            start_unix_nano,
+            count,
+            sum,
+            quantiles: Range32 { start: first_quantile as u32, len },
+            flags,
+        });
+        Ok(true)
     }
 
     #[inline]
@@ -90,16 +172,20 @@ impl Decoder<'_> {
         rest: &mut &'a [u8],
         message: Reader<'a>,
         tag: u8,
-    ) -> Result<Attributes, DecodeError> {
-        let mut attributes = Attributes::default();
-        if rest.first() == Some(&(tag << 3 | 2)) {
-            let mut reader = message.at(rest);
-            if let Some(field) = reader.next()? {
-                attributes.read(self, &mut reader, field)?;
-                *rest = reader.rest();
-            }
+    ) -> Result<AttrSetId, DecodeError> {
+        let key = tag << 3 | 2;
+        let Some(list) = rest.strip_prefix(&[key]) else { return Ok(AttrSetId::EMPTY) };
+        if let Some((set, after)) = self.expected_run(list, message, key) {
+            *rest = after;
+            return Ok(set);
         }
-        Ok(attributes)
+        let mut reader = message.at(rest);
+        let mut attributes = Attributes::default();
+        if let Some(field) = reader.next()? {
+            attributes.read(self, &mut reader, field)?;
+        }
+        *rest = reader.rest();
+        Ok(attributes.set)
     }
 }
 
@@ -109,6 +195,26 @@ pub(super) fn quantile_in_order(mut rest: &[u8]) -> Option<Quantile> {
     let mut next = |tag| fixed64(&mut rest, tag).map_or(0.0, f64::from_bits);
     let (quantile, value) = (next(1), next(2));
     rest.is_empty().then_some(Quantile { quantile, value })
+}
+
+/// A `Buckets` message.
+struct Side<'a> {
+    /// All of it, if it is there.
+    content: Option<&'a [u8]>,
+    offset: i32,
+    /// Packed.
+    counts: &'a [u8],
+}
+
+impl<'a> Side<'a> {
+    /// Takes it apart, if it is in order, too.
+    #[inline(always)]
+    fn of(content: Option<&'a [u8]>) -> Option<Side<'a>> {
+        let mut rest = content.unwrap_or_default();
+        let offset = varint(&mut rest, 1).map_or(0, zigzag);
+        let counts = bytes(&mut rest, 2).unwrap_or_default();
+        rest.is_empty().then_some(Side { content, offset, counts })
+    }
 }
 
 /// The value of a field of eight bytes, if that comes next.
@@ -122,15 +228,36 @@ fn fixed64(rest: &mut &[u8], tag: u8) -> Option<u64> {
     Some(u64::from_le_bytes(*word))
 }
 
-/// The value of a varint field of one byte, if that comes next.
+/// The content of a field of less than 16 KiB, if that comes next.
 #[inline(always)]
-fn small_varint(rest: &mut &[u8], tag: u8) -> Option<u32> {
-    match rest {
-        [key, value @ ..0x80, after @ ..] if *key == tag << 3 => {
-            let value = u32::from(*value);
-            *rest = after;
-            Some(value)
-        }
-        _ => None,
+fn bytes<'a>(rest: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
+    let (key, len, after) = match *rest {
+        [key, len @ ..0x80, after @ ..] => (key, usize::from(*len), after),
+        [key, low, high @ ..0x80, after @ ..] => (key, usize::from(low & 0x7f) | usize::from(*high) << 7, after),
+        _ => return None,
+    };
+    if *key != tag << 3 | 2 {
+        return None;
     }
+    let (content, after) = after.split_at_checked(len)?;
+    *rest = after;
+    Some(content)
+}
+
+/// The value of a varint field of one or two bytes, if that comes next.
+#[inline(always)]
+fn varint(rest: &mut &[u8], tag: u8) -> Option<u32> {
+    let (value, after) = match *rest {
+        [key, low @ ..0x80, after @ ..] if *key == tag << 3 => (u32::from(*low), after),
+        [key, low, high @ ..0x80, after @ ..] if *key == tag << 3 => {
+            (u32::from(low & 0x7f) | u32::from(*high) << 7, after)
+        }
+        _ => return None,
+    };
+    *rest = after;
+    Some(value)
+}
+
+fn zigzag(value: u32) -> i32 {
+    (value >> 1) as i32 ^ -((value & 1) as i32)
 }

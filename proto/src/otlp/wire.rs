@@ -69,7 +69,13 @@ impl<'a> Reader<'a> {
     /// Offset of the next byte.
     #[inline]
     pub(super) fn pos(&self) -> usize {
-        self.rest.as_ptr().addr() - self.body.as_ptr().addr()
+        self.offset_of(self.rest)
+    }
+
+    /// Offset of some bytes of the body.
+    #[inline]
+    pub(super) fn offset_of(&self, bytes: &[u8]) -> usize {
+        bytes.as_ptr().addr() - self.body.as_ptr().addr()
     }
 
     /// Bytes between an earlier position of this message and the current one.
@@ -98,6 +104,11 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
+    }
+
+    /// Whether a message inside may be entered.
+    pub(super) fn has_depth(&self) -> bool {
+        self.depth > 0
     }
 
     /// An error at the current position.
@@ -234,14 +245,20 @@ impl<'a> Reader<'a> {
             to.push(self.varint_of(field)?);
             return Ok(());
         }
-        let mut packed = Reader { rest: self.length_of(field)?, ..*self };
+        let packed = self.length_of(field)?;
+        self.at(packed).varints(to)
+    }
+
+    /// All that is left as varints, appended.
+    #[inline]
+    pub(super) fn varints(mut self, to: &mut Vec<u64>) -> Result<(), DecodeError> {
         // Small numbers, one byte each.
-        if packed.rest.is_ascii() {
-            to.extend(packed.rest.iter().map(|&byte| u64::from(byte)));
+        if self.rest.is_ascii() {
+            to.extend(self.rest.iter().map(|&byte| u64::from(byte)));
             return Ok(());
         }
-        while !packed.rest.is_empty() {
-            to.push(packed.varint()?);
+        while !self.rest.is_empty() {
+            to.push(self.varint()?);
         }
         Ok(())
     }

@@ -310,6 +310,23 @@ fn nesting_is_limited_as_in_prost() {
 }
 
 #[test]
+fn the_depth_of_points_in_order_is_limited_as_that_of_others() {
+    let quantile = field(6, &[1 << 3 | 1, 0, 0, 0, 0, 0, 0, 0xe0, 0x3f]);
+    let buckets = field(8, &field(2, &[1, 2, 3]));
+    for (data, point) in [(10, buckets), (11, quantile)] {
+        // A field that is not known comes first in a point that is read the general way.
+        let other = [&field(99, b"x"), &point[..]].concat();
+        let deepest = |point: &[u8]| {
+            let limits = |nesting| DecodeLimits { nesting, ..DecodeLimits::default() };
+            let body = Bytes::from(point_request(data, point));
+            (0..10).find(|nesting| decode(body.clone(), &limits(*nesting)).is_ok())
+        };
+        assert_eq!(deepest(&point), Some(6));
+        assert_eq!(deepest(&other), Some(6));
+    }
+}
+
+#[test]
 fn ids_of_a_wrong_length_and_text_that_is_not_utf8_are_refused_with_their_place() {
     let exemplar = |id: &[u8]| point_request(5, &field(5, &field(5, id)));
     assert!(ours(&exemplar(&[1; 16])).is_ok());
