@@ -110,6 +110,7 @@ fn one_part(h: &Exponential<'_>, positive: &[f64], negative: &[f64], values: &mu
     Part { start, len, max: h.max, min: h.min, count, sum: h.sum }
 }
 
+/// As many parts as are needed, and what cannot be written is found out.
 fn any_parts(
     h: &Exponential<'_>,
     scale: &Scale,

@@ -87,7 +87,7 @@ pub(super) struct Decoder<'a> {
     last_run: usize,
     pub(super) last_bounds: LastBounds,
     /// Memory of the rows in the columns of the batch.
-    pub(super) rows_bytes: usize,
+    rows_bytes: usize,
     /// Memory of the tables when they were weighed last.
     tables_bytes: usize,
 }
@@ -247,11 +247,17 @@ impl<'a> Decoder<'a> {
             match (field.tag, metric.kind) {
                 (1, kind) => {
                     let point = reader.message_of(field)?;
-                    match kind {
-                        MetricKind::Histogram => self.histogram(point, index)?,
-                        MetricKind::ExponentialHistogram => self.exponential(point, index)?,
-                        MetricKind::Summary => self.summary(point, index)?,
-                        _ => self.number(point, index)?,
+                    let (before, charged) = (self.last_run, self.rows_bytes);
+                    let taken = match kind {
+                        MetricKind::Histogram => self.histogram_in_order(point, index)?,
+                        MetricKind::ExponentialHistogram => self.exponential_in_order(point, index)?,
+                        MetricKind::Summary => self.summary_in_order(point, index)?,
+                        _ => self.number_in_order(point, index)?,
+                    };
+                    if !taken {
+                        // It is read again: its attributes are expected again, and its rows are counted once.
+                        (self.last_run, self.rows_bytes) = (before, charged);
+                        self.any_point(kind, point, index)?;
                     }
                 }
                 (2, MetricKind::Sum | MetricKind::Histogram | MetricKind::ExponentialHistogram) => {
@@ -266,6 +272,16 @@ impl<'a> Decoder<'a> {
             }
         }
         Ok(())
+    }
+
+    #[inline(never)]
+    fn any_point(&mut self, kind: MetricKind, point: Reader, metric: u32) -> Result<(), DecodeError> {
+        match kind {
+            MetricKind::Histogram => self.any_histogram(point, metric),
+            MetricKind::ExponentialHistogram => self.any_exponential(point, metric),
+            MetricKind::Summary => self.any_summary(point, metric),
+            _ => self.any_number(point, metric),
+        }
     }
 
     /// Holds a row that is to be stored against what the message may take, of which this much is read. Rows that
@@ -299,12 +315,19 @@ impl<'a> Decoder<'a> {
     /// Reads the list of attributes that begins with `field`, whose key was just read: all directly following
     /// fields of the same number. A list whose bytes came before costs a comparison.
     pub(super) fn attribute_run(&mut self, reader: &mut Reader, field: Field) -> Result<AttrSetId, DecodeError> {
-        let start = reader.pos();
-        let key = (field.tag << 3 | 2) as u8;
-        if let Some((set, after)) = self.expected_run(reader.rest(), *reader, key) {
-            *reader = reader.at(after);
-            return Ok(set);
+        match self.expected_run(reader.rest(), *reader, run_key(field)) {
+            Some((set, after)) => {
+                *reader = reader.at(after);
+                Ok(set)
+            }
+            None => self.other_run(reader, field),
         }
+    }
+
+    /// As [`Decoder::attribute_run`] for a list that is not the expected one.
+    #[inline(never)]
+    pub(super) fn other_run(&mut self, reader: &mut Reader, field: Field) -> Result<AttrSetId, DecodeError> {
+        let (start, key) = (reader.pos(), run_key(field));
         let mut end = *reader;
         end.bytes_of(field)?;
         while end.rest().first() == Some(&key) {
@@ -410,6 +433,11 @@ impl<'a> Decoder<'a> {
         b.counts.truncate(mark.0[6]);
         b.quantiles.truncate(mark.0[7]);
     }
+}
+
+/// The key of a list's fields.
+fn run_key(field: Field) -> u8 {
+    (field.tag << 3 | 2) as u8
 }
 
 /// Entity references are kept as bytes; here they are only checked, so that nothing is stored that others refuse.

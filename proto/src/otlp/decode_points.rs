@@ -2,7 +2,6 @@
 
 use super::decode::Decoder;
 use super::error::DecodeError;
-use super::in_order::quantile_in_order;
 use super::wire::{Field, Reader, Wire};
 use crate::attrs::AttrSetId;
 use crate::batch::Batch;
@@ -28,14 +27,14 @@ impl ExplicitBounds {
 
 /// How often the list of attributes of a point began.
 #[derive(Default)]
-pub(super) struct Attributes {
-    pub(super) set: AttrSetId,
+struct Attributes {
+    set: AttrSetId,
     runs: u32,
 }
 
 impl Attributes {
     #[inline]
-    pub(super) fn read(&mut self, decoder: &mut Decoder, reader: &mut Reader, field: Field) -> Result<(), DecodeError> {
+    fn read(&mut self, decoder: &mut Decoder, reader: &mut Reader, field: Field) -> Result<(), DecodeError> {
         self.set = decoder.attribute_run(reader, field)?;
         self.runs += 1;
         Ok(())
@@ -48,12 +47,7 @@ impl Attributes {
 }
 
 impl Decoder<'_> {
-    pub(super) fn number(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
-        if self.number_in_order(message, metric)? { Ok(()) } else { self.any_number(message, metric) }
-    }
-
-    #[inline(never)]
-    fn any_number(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+    pub(super) fn any_number(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let mut attributes = Attributes::default();
         let (mut start_unix_nano, mut time_unix_nano, mut flags) = (0, 0, 0);
@@ -86,12 +80,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    pub(super) fn histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
-        if self.histogram_in_order(message, metric)? { Ok(()) } else { self.any_histogram(message, metric) }
-    }
-
-    #[inline(never)]
-    fn any_histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+    pub(super) fn any_histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let first_count = self.batch.counts.len();
         let mut bounds = ExplicitBounds { first: self.batch.bounds.len(), shared: None };
@@ -137,12 +126,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    pub(super) fn exponential(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
-        if self.exponential_in_order(message, metric)? { Ok(()) } else { self.any_exponential(message, metric) }
-    }
-
-    #[inline(never)]
-    fn any_exponential(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+    pub(super) fn any_exponential(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let first_count = self.batch.counts.len();
         let mut attributes = Attributes::default();
@@ -208,12 +192,7 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    pub(super) fn summary(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
-        if self.summary_in_order(message, metric)? { Ok(()) } else { self.any_summary(message, metric) }
-    }
-
-    #[inline(never)]
-    fn any_summary(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
+    pub(super) fn any_summary(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_quantile = self.batch.quantiles.len();
         let mut attributes = Attributes::default();
         let (mut start_unix_nano, mut time_unix_nano, mut count, mut sum, mut flags) = (0, 0, 0, 0.0, 0);
@@ -365,9 +344,6 @@ impl Decoder<'_> {
 }
 
 fn quantile(mut reader: Reader) -> Result<Quantile, DecodeError> {
-    if let Some(quantile) = quantile_in_order(reader.rest()) {
-        return Ok(quantile);
-    }
     let mut to = Quantile { quantile: 0.0, value: 0.0 };
     while let Some(field) = reader.next()? {
         match field.tag {

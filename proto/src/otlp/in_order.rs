@@ -3,9 +3,8 @@
 //! it from its beginning.
 
 use super::decode::Decoder;
-use super::decode_points::Attributes;
 use super::error::DecodeError;
-use super::wire::Reader;
+use super::wire::{Field, Reader, Wire, zigzag};
 use crate::attrs::AttrSetId;
 use crate::points::{
     ExponentialBuckets, ExponentialPoint, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint,
@@ -132,7 +131,7 @@ impl Decoder<'_> {
     /// As [`Decoder::number_in_order`] for a summary point.
     #[inline]
     pub(super) fn summary_in_order(&mut self, message: Reader, metric: u32) -> Result<bool, DecodeError> {
-        let (first_quantile, charged) = (self.batch.quantiles.len(), self.rows_bytes);
+        let first_quantile = self.batch.quantiles.len();
         let mut rest = message.rest();
         let start_unix_nano = fixed64(&mut rest, 2).unwrap_or_default();
         let time_unix_nano = fixed64(&mut rest, 3).unwrap_or_default();
@@ -147,9 +146,8 @@ impl Decoder<'_> {
         let attrs = self.attributes_at(&mut rest, message, 7)?;
         let flags = varint(&mut rest, 8).unwrap_or_default();
         let len = (self.batch.quantiles.len() - first_quantile) as u32;
-        if !rest.is_empty() || (len > 0 && !message.has_depth()) {
+        if !rest.is_empty() || !message.has_depth() {
             self.batch.quantiles.truncate(first_quantile);
-            self.rows_bytes = charged;
             return Ok(false);
         }
         self.grow(|batch| &mut batch.summaries, message)?;
@@ -179,19 +177,16 @@ impl Decoder<'_> {
             *rest = after;
             return Ok(set);
         }
-        let mut reader = message.at(rest);
-        let mut attributes = Attributes::default();
-        if let Some(field) = reader.next()? {
-            attributes.read(self, &mut reader, field)?;
-        }
+        let mut reader = message.at(list);
+        let set = self.other_run(&mut reader, Field { tag: u32::from(tag), wire: Wire::Bytes })?;
         *rest = reader.rest();
-        Ok(attributes.set)
+        Ok(set)
     }
 }
 
-/// A quantile of a summary, or `None` when it is to be read the general way.
+/// A quantile of a summary, if it is in order, too.
 #[inline]
-pub(super) fn quantile_in_order(mut rest: &[u8]) -> Option<Quantile> {
+fn quantile_in_order(mut rest: &[u8]) -> Option<Quantile> {
     let mut next = |tag| fixed64(&mut rest, tag).map_or(0.0, f64::from_bits);
     let (quantile, value) = (next(1), next(2));
     rest.is_empty().then_some(Quantile { quantile, value })
@@ -256,8 +251,4 @@ fn varint(rest: &mut &[u8], tag: u8) -> Option<u32> {
     };
     *rest = after;
     Some(value)
-}
-
-fn zigzag(value: u32) -> i32 {
-    (value >> 1) as i32 ^ -((value & 1) as i32)
 }

@@ -39,6 +39,12 @@ pub(super) struct Field {
     pub(super) wire: Wire,
 }
 
+/// The number that a `sint32` field writes as this varint.
+#[inline]
+pub(super) fn zigzag(value: u32) -> i32 {
+    (value >> 1) as i32 ^ -((value & 1) as i32)
+}
+
 /// Position in one message of a body. Offsets are those of the body, so errors and memos need no translation.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
@@ -182,8 +188,7 @@ impl<'a> Reader<'a> {
 
     /// Value of a `sint32` field.
     pub(super) fn sint32_of(&mut self, field: Field) -> Result<i32, DecodeError> {
-        let value = self.varint_of(field)? as u32;
-        Ok((value >> 1) as i32 ^ -((value & 1) as i32))
+        self.varint_of(field).map(|value| zigzag(value as u32))
     }
 
     /// Value of a `fixed64`, `sfixed64` or (by its bits) `double` field.
