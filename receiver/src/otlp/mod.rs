@@ -11,6 +11,7 @@ mod http;
 mod inflate;
 mod listen;
 mod pings;
+mod read_ahead;
 mod room;
 mod server;
 mod sink;

@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use proto::{BoxFuture, Stop};
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, BufWriter};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::body::Reply;
 use super::listen::{Listener, Socket};
 use super::pings::{PingPolicy, PingWatch, Pings};
+use super::read_ahead::{Ahead, ReadAhead};
 use super::tls::Tls;
 
 /// Answers requests.
@@ -85,6 +86,8 @@ const HEADER_LIST_BYTES: u32 = 1 << 20;
 /// Read at a time over HTTP/1. The head of a request may be as long, or twice so when it comes in few pieces. The
 /// library's 400 KB are no faster, and with large bodies they sometimes take 15 MB more.
 const READ_BYTES: usize = 128 << 10;
+/// Read at a time over HTTP/2 while a large message comes in.
+const AHEAD_BYTES: usize = 128 << 10;
 
 /// Accepts until the stop, then waits for requests in progress.
 pub(super) async fn serve<H: Handler>(
@@ -163,14 +166,15 @@ impl<H: Handler> Connection<H> {
     }
 
     async fn buffered<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, http2: bool) {
-        match (self.limits.read_buffer, self.limits.write_buffer) {
-            (None, None) => self.serve(stream, http2).await,
-            (Some(read), None) => self.serve(BufReader::with_capacity(read, stream), http2).await,
-            (None, Some(write)) => self.serve(BufWriter::with_capacity(write, stream), http2).await,
-            (Some(read), Some(write)) => {
-                let stream = BufReader::with_capacity(read, BufWriter::with_capacity(write, stream));
-                self.serve(stream, http2).await;
-            }
+        let ahead = match self.limits.read_buffer {
+            Some(bytes) => Ahead::Always(bytes),
+            None if http2 => Ahead::OfLarge(AHEAD_BYTES),
+            None => Ahead::No,
+        };
+        let stream = ReadAhead::new(stream, ahead);
+        match self.limits.write_buffer {
+            None => self.serve(stream, http2).await,
+            Some(write) => self.serve(BufWriter::with_capacity(write, stream), http2).await,
         }
     }
 
