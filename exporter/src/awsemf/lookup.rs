@@ -1,4 +1,5 @@
-//! Per batch: what its metrics and attribute sets come to, so that a point costs one lookup of two small numbers.
+//! What the metrics and attribute sets of a batch come to, so that a point costs one lookup of two small numbers. Made
+//! per batch, or once for all batches of the same tables (`kept`).
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::fields::{FieldId, Fields};
 use super::form::Form;
 use super::layout;
 use super::names::{NameId, Names};
-use super::plan::{Plans, SeriesRef};
+use super::plan::{NO_EVENT, Plans, SeriesRef};
 use super::resource::{ResourceContext, Resources};
 use super::selection::Selections;
 use super::shape::Shapes;
@@ -34,17 +35,21 @@ pub(crate) struct MetricInfo {
 }
 
 /// A series that occurs in the batch.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Slot {
     key: u64,
     pub(crate) uid: u64,
     pub(crate) series: u32,
+    /// Its event without a quantile; [`NO_EVENT`] before it was asked for.
+    pub(crate) event: u32,
     pub(crate) prometheus: bool,
-    /// The group of its last point without a part or quantile.
-    pub(crate) group: Option<(i64, u32)>,
+    /// Batch, time and group of its last point without a part or quantile.
+    round: u32,
+    group: u32,
+    time_ms: i64,
 }
 
-/// The lookup tables. Cleared, not freed, between batches.
+/// The lookup tables.
 #[derive(Default)]
 pub(crate) struct Lookup {
     pub(crate) metrics: Vec<MetricInfo>,
@@ -52,6 +57,8 @@ pub(crate) struct Lookup {
     index: HashTable<u32>,
     /// Where the next series is expected.
     expected: usize,
+    /// Number of the batch.
+    round: u32,
     resources: Vec<Arc<ResourceContext>>,
     scopes: Vec<NameId>,
 }
@@ -87,12 +94,18 @@ impl Caches {
 }
 
 impl Lookup {
-    /// Looks at the tables of a batch.
+    /// Begins another batch with the same tables.
+    pub(crate) fn begin_again(&mut self) {
+        self.expected = 0;
+        self.round += 1;
+    }
+
+    /// Looks at the tables of a batch. Cleared, not freed, before that.
     pub(crate) fn begin(&mut self, batch: &Batch, settings: &TranslationSettings, caches: &mut Caches) {
         let tables = &*batch.tables;
         self.slots.clear();
         self.index.clear();
-        self.expected = 0;
+        self.begin_again();
         self.resources.clear();
         let (namespace, conversion) = (&settings.namespace, settings.resource_conversion);
         let resources = tables.resources.iter();
@@ -155,13 +168,27 @@ impl Lookup {
         }
         let series = plans.series(&self.reference(tables, metric, attributes), now_s);
         let plan = plans.series.at(series);
-        let slot = Slot { key, uid: plan.uid, series, prometheus: plan.resource.prometheus, group: None };
+        let prometheus = plan.resource.prometheus;
+        let slot = Slot { key, uid: plan.uid, series, event: NO_EVENT, prometheus, ..Slot::default() };
         let at = self.slots.len();
         self.slots.push(slot);
         self.expected = at + 1;
         let slots = &self.slots;
         self.index.insert_unique(hash, at as u32, |slot| mix(slots[*slot as usize].key, 0));
         at
+    }
+
+    /// The group of a slot's event at this time, if this batch has one.
+    pub(crate) fn group(&self, slot: usize, time_ms: i64) -> Option<u32> {
+        let slot = &self.slots[slot];
+        (slot.round == self.round && slot.time_ms == time_ms).then_some(slot.group)
+    }
+
+    /// Notes a slot's event and the group of it at this time.
+    pub(crate) fn set_group(&mut self, slot: usize, event: u32, time_ms: i64, group: u32) {
+        let round = self.round;
+        let slot = &mut self.slots[slot];
+        *slot = Slot { event, round, time_ms, group, ..*slot };
     }
 
     /// What the plans are asked with.

@@ -16,6 +16,7 @@ mod fields;
 mod form;
 mod group;
 mod json;
+mod kept;
 mod labels;
 mod layout;
 mod lookup;

@@ -12,6 +12,7 @@ use super::exponential::{self, Exponential};
 use super::fields::FieldId;
 use super::group::{Row, RowValue, Statistics};
 use super::lookup::MetricInfo;
+use super::plan::NO_EVENT;
 use super::selection::SelectionId;
 use super::translator::{Now, Translator};
 
@@ -277,25 +278,33 @@ impl Translator {
         quantile: Option<f64>,
         value: RowValue,
     ) {
-        let slot = self.lookup.slots[at.slot];
-        let group = match slot.group {
-            Some((time_ms, group)) if part == 0 && quantile.is_none() && time_ms == at.time_ms => group,
-            _ => {
-                let wanted = self.lookup.reference(&batch.tables, &at.metric, point.attrs());
-                let quantile_is_none = quantile.is_none();
-                let text = quantile.map(quantile_text);
-                let quantile = quantile.map(f64::to_bits).zip(text.as_deref());
-                let caches = &mut self.caches;
-                let event = caches.plans.event(slot.series, &wanted, quantile, &self.settings, &mut caches.names);
-                let group = self.rows.group(event, at.time_ms, part, slot.prometheus);
-                if part == 0 && quantile_is_none {
-                    self.lookup.slots[at.slot].group = Some((at.time_ms, group));
-                }
-                group
-            }
+        let is_plain = part == 0 && quantile.is_none();
+        let group = match self.lookup.group(at.slot, at.time_ms).filter(|_| is_plain) {
+            Some(group) => group,
+            None => self.group(batch, point, at, part, quantile),
         };
         let selection = at.mark.unwrap_or_else(|| self.caches.fields.at(field).selection);
         self.rows.push(Row { group, field, selection, points, value });
+    }
+
+    /// The group of a point's event.
+    fn group(&mut self, batch: &Batch, point: &impl Point, at: At, part: u32, quantile: Option<f64>) -> u32 {
+        let slot = self.lookup.slots[at.slot];
+        let event = match quantile {
+            None if slot.event != NO_EVENT => slot.event,
+            _ => {
+                let wanted = self.lookup.reference(&batch.tables, &at.metric, point.attrs());
+                let text = quantile.map(quantile_text);
+                let quantile = quantile.map(f64::to_bits).zip(text.as_deref());
+                let caches = &mut self.caches;
+                caches.plans.event(slot.series, &wanted, quantile, &self.settings, &mut caches.names)
+            }
+        };
+        let group = self.rows.group(event, at.time_ms, part, slot.prometheus);
+        if part == 0 && quantile.is_none() {
+            self.lookup.set_group(at.slot, event, at.time_ms, group);
+        }
+        group
     }
 }
 

@@ -15,6 +15,7 @@ use super::drops::{Drops, Notice, Quiet, Reason};
 use super::event::{EventRef, EventSink, MAX_BATCH_BYTES, MAX_DOCUMENT_BYTES};
 use super::form::Form;
 use super::group::{Group, Row, Rows};
+use super::kept::Kept;
 use super::lookup::{Caches, Lookup};
 use super::number_texts::NumberTexts;
 use super::plan::NO_EVENT;
@@ -41,6 +42,9 @@ pub struct Translator {
     exporter: String,
     pub(crate) caches: Caches,
     pub(crate) lookup: Lookup,
+    pub(crate) kept: Kept,
+    /// For its memory, while a kept one is in use.
+    spare: Lookup,
     pub(crate) rows: Rows,
     pub(crate) sums: Deltas<f64>,
     pub(crate) totals: Deltas<Totals>,
@@ -77,6 +81,8 @@ impl Translator {
             exporter: exporter.to_owned(),
             caches: Caches::new(default_stream.clone(), form),
             lookup: Lookup::default(),
+            kept: Kept::default(),
+            spare: Lookup::default(),
             rows: Rows::default(),
             sums: Deltas::new(MAX_SERIES).strict(strict),
             totals: Deltas::new(MAX_SERIES).strict(strict),
@@ -114,7 +120,7 @@ impl Translator {
         self.expire(now);
         self.drops.clear();
         self.rows.clear();
-        self.lookup.begin(batch, &self.settings, &mut self.caches);
+        let lookup_s = self.look_up(batch, now);
         self.read(batch, now);
         self.caches.names.settle();
         self.caches.shapes.begin();
@@ -126,6 +132,8 @@ impl Translator {
             kept += self.write_group(group, now, sink);
         }
         self.explain_batch_too_large(now);
+        let lookup = std::mem::take(&mut self.lookup);
+        self.lookup = self.kept.give(batch, lookup, lookup_s).unwrap_or_else(|| std::mem::take(&mut self.spare));
         let too_long = std::mem::take(&mut self.too_long);
         if too_long > 0 {
             self.too_long_sets.add(too_long);
@@ -138,6 +146,17 @@ impl Translator {
             }
         }
         Encoded { kept, dropped: self.drops.counts() }
+    }
+
+    /// Begins the batch with the lookup of its tables, known or new; gives the second in which it was made.
+    fn look_up(&mut self, batch: &Batch, now: Now) -> u32 {
+        if let Some((lookup, made_s)) = self.kept.take(batch, now.seconds) {
+            self.spare = std::mem::replace(&mut self.lookup, lookup);
+            self.lookup.begin_again();
+            return made_s;
+        }
+        self.lookup.begin(batch, &self.settings, &mut self.caches);
+        now.seconds
     }
 
     /// Says at most once a minute that metrics are left out for their type.
@@ -178,6 +197,7 @@ impl Translator {
                 );
             }
             let strict = self.settings.is_agent();
+            self.kept.clear();
             self.caches = Caches::new(self.default_stream.clone(), self.form);
             self.sums = Deltas::new(MAX_SERIES).strict(strict);
             self.totals = Deltas::new(MAX_SERIES).strict(strict);
@@ -185,6 +205,7 @@ impl Translator {
         }
         if self.caches.plans.expire(now.seconds) {
             self.lookup.release();
+            self.kept.clear();
             self.caches.resources.purge();
         }
         self.sums.expire(self.sums.slots() / 1024, now.seconds);

@@ -2,14 +2,17 @@
 //! every point is written or counted, and neither the order of attributes nor the form of documents matters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
+use proto::Batch;
+use proto::points::Point;
 use serde_json::{Value, json};
 
 use super::super::{Form, MAX_DOCUMENT_BYTES};
 use super::canon::top_level_keys;
 use super::requests::{attributes, point, request, resource};
-use super::{Event, events, translator_in};
+use super::{Event, events, events_at, translator, translator_in};
 
 /// Choices, from bytes that proptest makes small; the first choice when there are no more.
 struct Dice(std::vec::IntoIter<u8>);
@@ -157,6 +160,32 @@ fn requests(dice: &mut Dice) -> Vec<Vec<Value>> {
     (0..1 + dice.below(3)).map(|_| (0..1 + dice.below(2)).map(|_| resources(dice)).collect()).collect()
 }
 
+/// The batch of a later scrape: all points some time later, perhaps fewer or in another order.
+fn later(dice: &mut Dice, batch: &Batch, by_ms: u64) -> Batch {
+    let mut batch = batch.clone();
+    fn points<P: Point>(dice: &mut Dice, points: &mut Vec<P>, by_ms: u64) {
+        for point in points.iter_mut().filter(|point| point.time_unix_nano() > 0) {
+            point.set_time_unix_nano(point.time_unix_nano().wrapping_add(by_ms * 1_000_000));
+        }
+        match dice.below(4) {
+            0 => points.reverse(),
+            1 => _ = points.pop(),
+            _ => {}
+        }
+    }
+    points(dice, &mut batch.numbers, by_ms);
+    points(dice, &mut batch.histograms, by_ms);
+    points(dice, &mut batch.exponentials, by_ms);
+    points(dice, &mut batch.summaries, by_ms);
+    batch
+}
+
+/// Events without the names that a translator gives to streams that have none.
+fn anonymous(mut events: Vec<Event>) -> Vec<Event> {
+    events.iter_mut().filter(|e| e.stream.starts_with("otel-stream-")).for_each(|e| e.stream.clear());
+    events
+}
+
 /// Turns all lists of attributes around.
 fn turned(value: &Value) -> Value {
     match value {
@@ -229,13 +258,42 @@ proptest! {
             for event in &written {
                 check_document(event, version);
             }
-            let anonymous = |mut events: Vec<Event>| {
-                events.iter_mut().filter(|e| e.stream.starts_with("otel-stream-")).for_each(|e| e.stream.clear());
-                events
-            };
             let (same, also_dropped) = events(&mut other, &request(in_turn));
             prop_assert_eq!(anonymous(written), anonymous(same));
             prop_assert_eq!(dropped, also_dropped);
         }
+    }
+
+    #[test]
+    fn batches_that_share_their_tables_become_the_events_that_they_are_with_tables_of_their_own(
+        dice in prop::collection::vec(any::<u8>(), 0..600),
+    ) {
+        let mut dice = Dice(dice.into_iter());
+        let section = section(&mut dice);
+        let batches: Vec<Batch> = requests(&mut dice)
+            .into_iter()
+            .map(|resources| proto::otlp::decode_json(request(resources).as_bytes()).unwrap())
+            .collect();
+        let limit = dice.one(&[1000, 3]);
+        let [mut one, mut other] = [(); 2].map(|()| {
+            let mut translator = translator(&section).unwrap();
+            translator.caches.plans.limit = limit;
+            translator
+        });
+        let mut seconds = 0;
+        for step in 0..12 {
+            let batch = dice.one(&batches);
+            let mut shared = later(&mut dice, &batch, step * 1000);
+            shared.meta.shared_tables = true;
+            let mut own = shared.clone();
+            own.tables = Arc::new((*shared.tables).clone());
+            let (written, dropped) = events_at(&mut one, &shared, seconds);
+            let (same, also_dropped) = events_at(&mut other, &own, seconds);
+            prop_assert_eq!(anonymous(written), anonymous(same));
+            prop_assert_eq!(dropped, also_dropped);
+            prop_assert_eq!(other.kept.len(), 0);
+            seconds += dice.one(&[1, 1, 1, 700, 3000]);
+        }
+        prop_assert!(one.kept.len() <= batches.len());
     }
 }
