@@ -21,7 +21,8 @@ impl Form {
             Form::Escaped => {
                 let mut escaped = Vec::with_capacity(json.len() * 2);
                 escape_into(&mut escaped, &json);
-                escaped.into_boxed_slice()
+                // A copy, because an allocator seldom takes back the rest of a vector.
+                Box::from(&*escaped)
             }
         }
     }

@@ -355,7 +355,8 @@ impl EventPlan {
             destination,
             kind: wanted.kind,
             labels: ends.into_boxed_slice(),
-            fields: fields.into_boxed_slice(),
+            // A copy, because an allocator seldom takes back the rest of a vector.
+            fields: Box::from(&*fields),
             storage_resolution: label(labels::STORAGE_RESOLUTION).and_then(|text| text.parse().ok()).unwrap_or(60),
             accepted,
             directives: Vec::new(),

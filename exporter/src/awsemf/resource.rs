@@ -23,7 +23,8 @@ impl AttributeKey {
                 bytes.extend_from_slice(text.as_bytes());
             }
         }
-        AttributeKey(bytes.into_boxed_slice())
+        // A copy, because an allocator seldom takes back the rest of a vector.
+        AttributeKey(Box::from(&*bytes))
     }
 
     /// Length of the content.

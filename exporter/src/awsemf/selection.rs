@@ -163,6 +163,8 @@ impl Selections {
         let code = code(plan.directives.len(), &directive);
         plan.leaves_out_sets |= directive.too_long > 0;
         *grown += size_of::<Directive>() + directive.dimensions.iter().map(|text| text.len()).sum::<usize>();
+        // Nearly all events have one, and there are many events.
+        plan.directives.reserve_exact(1);
         plan.directives.push(directive);
         code
     }
