@@ -75,12 +75,7 @@ async fn serve(reader: &PrometheusReader, page: Page, stop: Stop) -> Result<Join
         async move { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body) }
     };
     let app = Router::new().route("/metrics", get(render));
-    Ok(tokio::spawn(async move {
-        let served = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await });
-        if let Err(e) = served.await {
-            tracing::error!(error = %e, "the page of own metrics stopped");
-        }
-    }))
+    Ok(tokio::spawn(extension::pages::serve(listener, app, stop)))
 }
 
 /// Further attributes of the resource, which OpenTelemetry's specification defines for every program.

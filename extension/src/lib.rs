@@ -6,6 +6,7 @@ pub mod bearertokenauth;
 mod credentials;
 pub mod ecs_observer;
 pub mod health_check;
+pub mod pages;
 pub mod sigv4auth;
 
 use config::{Built, Node};

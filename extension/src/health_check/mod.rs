@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, Response, StatusCode, Uri, header};
 use proto::listen::{Family, listen};
 use proto::{BoxFuture, BuildContext, Stop, Task};
 
-use crate::{Extension, ExtensionFactory, Readiness};
+use crate::{Extension, ExtensionFactory, Readiness, pages};
 
 /// `health_check` in the table of extensions.
 pub static FACTORY: ExtensionFactory = ExtensionFactory { kind: "health_check", build };
@@ -37,10 +37,9 @@ impl Extension for HealthCheck {
             // Not a route of the router, whose paths are patterns.
             let app = Router::new().fallback(move |uri: Uri| async move { page.answer(uri.path()) });
             Ok(Box::pin(async move {
-                let end = stop.clone();
-                let served = axum::serve(listener, app).with_graceful_shutdown(async move { end.cancelled().await });
-                let (served, _) = tokio::join!(served, stop.run_until_cancelled(note.note_start()));
-                served.map_err(|e| e.to_string())
+                let served = pages::serve(listener, app, stop.clone());
+                let ((), _) = tokio::join!(served, stop.run_until_cancelled(note.note_start()));
+                Ok(())
             }) as Task)
         })
     }
