@@ -12,7 +12,7 @@ use super::lookup::Lookup;
 const MAX_SLOTS: usize = 250_000;
 /// What a lookup takes beside its slots, in slots.
 const OWN_SLOTS: usize = 50;
-/// Slots that may be those of tables that are gone before one looks for these.
+/// Slots that may be those of tables that are gone before one looks for these; else one looks when a lookup is renewed.
 const SPARE_SLOTS: usize = 50_000;
 /// A lookup is made anew after this long, so that the plans it uses are seen before they are forgotten for their age. When
 /// they are forgotten for another reason, nothing is kept.
@@ -31,34 +31,36 @@ pub(crate) struct Kept {
 struct Entry {
     tables: Weak<Tables>,
     lookup: Lookup,
-    slots: usize,
-    made_s: u32,
 }
 
 impl Kept {
-    /// Takes out the lookup of a batch's tables, and the second in which it was made.
-    pub(crate) fn take(&mut self, batch: &Batch, now_s: u32) -> Option<(Lookup, u32)> {
-        let Entry { lookup, slots, made_s, .. } = self.lookups.remove(&place(&batch.tables))?;
-        self.slots -= slots;
-        (now_s.saturating_sub(made_s) < RENEW_AFTER_S).then_some((lookup, made_s))
+    /// Takes out the lookup of a batch's tables.
+    pub(crate) fn take(&mut self, batch: &Batch, now_s: u32) -> Option<Lookup> {
+        let Entry { lookup, .. } = self.lookups.remove(&place(&batch.tables))?;
+        self.slots -= slots(&lookup);
+        if now_s.saturating_sub(lookup.made_s) < RENEW_AFTER_S {
+            return Some(lookup);
+        }
+        self.let_go();
+        None
     }
 
     /// Keeps the lookup of a batch's tables if they are shared and somebody else holds them, so that they may come again;
     /// gives it back if not.
-    pub(crate) fn give(&mut self, batch: &Batch, lookup: Lookup, made_s: u32) -> Option<Lookup> {
-        let slots = lookup.slots.len() + OWN_SLOTS;
+    pub(crate) fn give(&mut self, batch: &Batch, lookup: Lookup) -> Option<Lookup> {
         if !batch.meta.shared_tables || Arc::strong_count(&batch.tables) == 1 {
             return Some(lookup);
         }
-        if self.slots + slots > self.look_at_slots.min(MAX_SLOTS) {
+        let more = slots(&lookup);
+        if self.slots + more > self.look_at_slots.min(MAX_SLOTS) {
             self.let_go();
         }
-        if self.slots + slots > MAX_SLOTS {
+        if self.slots + more > MAX_SLOTS {
             return Some(lookup);
         }
-        self.slots += slots;
+        self.slots += more;
         let tables = Arc::downgrade(&batch.tables);
-        self.lookups.insert(place(&batch.tables), Entry { tables, lookup, slots, made_s });
+        self.lookups.insert(place(&batch.tables), Entry { tables, lookup });
         None
     }
 
@@ -70,7 +72,7 @@ impl Kept {
     /// Lets go of the lookups of tables that are gone.
     fn let_go(&mut self) {
         self.lookups.retain(|_, entry| entry.tables.strong_count() > 0);
-        self.slots = self.lookups.values().map(|entry| entry.slots).sum();
+        self.slots = self.lookups.values().map(|entry| slots(&entry.lookup)).sum();
         self.look_at_slots = 2 * self.slots + SPARE_SLOTS;
     }
 
@@ -79,6 +81,11 @@ impl Kept {
     pub(crate) fn len(&self) -> usize {
         self.lookups.len()
     }
+}
+
+/// What a lookup counts for.
+fn slots(lookup: &Lookup) -> usize {
+    lookup.slots.len() + OWN_SLOTS
 }
 
 fn place(tables: &Arc<Tables>) -> usize {
@@ -99,19 +106,23 @@ mod tests {
     fn a_lookup_is_kept_for_a_while_if_its_tables_live_elsewhere() {
         let (tables, others) = (Arc::<Tables>::default(), Arc::<Tables>::default());
         let mut kept = Kept::default();
-        let give = |kept: &mut Kept, made_s| kept.give(&batch(&tables), Lookup::default(), made_s).is_none();
-        assert!(give(&mut kept, 7));
+        let give = |kept: &mut Kept, tables: &Arc<Tables>, made_s| {
+            let mut lookup = Lookup::default();
+            lookup.made_s = made_s;
+            kept.give(&batch(tables), lookup).is_none()
+        };
+        assert!(give(&mut kept, &tables, 7));
         assert!(kept.take(&batch(&others), 8).is_none());
-        assert_eq!(kept.take(&batch(&tables), 8).unwrap().1, 7);
+        assert_eq!(kept.take(&batch(&tables), 8).unwrap().made_s, 7);
         assert!(kept.take(&batch(&tables), 8).is_none(), "it was taken out");
-        assert!(give(&mut kept, 7));
+        assert!(give(&mut kept, &tables, 7) && give(&mut kept, &others, 8));
+        drop(others);
         assert!(kept.take(&batch(&tables), 7 + RENEW_AFTER_S).is_none(), "it is too old");
-        assert!(give(&mut kept, 700));
-        kept.clear();
+        assert_eq!((kept.len(), kept.slots), (0, 0), "what is gone goes when another is renewed");
         let alone = batch(&Arc::default());
-        assert!(kept.give(&alone, Lookup::default(), 0).is_some(), "nobody else holds its tables");
+        assert!(kept.give(&alone, Lookup::default()).is_some(), "nobody else holds its tables");
         let pushed = Batch { tables: tables.clone(), ..Batch::default() };
-        assert!(kept.give(&pushed, Lookup::default(), 0).is_some(), "its tables are its own");
+        assert!(kept.give(&pushed, Lookup::default()).is_some(), "its tables are its own");
         assert_eq!(kept.len(), 0);
     }
 
@@ -125,15 +136,15 @@ mod tests {
         let mut kept = Kept::default();
         for _ in 0..1000 {
             let tables = Arc::<Tables>::default();
-            assert!(kept.give(&batch(&tables), lookup(10_000), 0).is_none());
+            assert!(kept.give(&batch(&tables), lookup(10_000)).is_none());
             assert!(kept.slots <= SPARE_SLOTS, "{}", kept.slots);
         }
         let living: Vec<_> = (0..30).map(|_| Arc::<Tables>::default()).collect();
-        let refused = living.iter().filter(|tables| kept.give(&batch(tables), lookup(10_000), 0).is_some()).count();
+        let refused = living.iter().filter(|tables| kept.give(&batch(tables), lookup(10_000)).is_some()).count();
         assert_eq!((refused, kept.slots), (5, MAX_SLOTS));
         drop(living);
         let tables = Arc::<Tables>::default();
-        assert!(kept.give(&batch(&tables), lookup(100), 0).is_none());
+        assert!(kept.give(&batch(&tables), lookup(100)).is_none());
         assert_eq!((kept.len(), kept.slots), (1, 100));
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Lookup {
     expected: usize,
     /// Number of the batch.
     round: u32,
+    /// When it was made, in seconds since the translator began.
+    pub(crate) made_s: u32,
     resources: Vec<Arc<ResourceContext>>,
     scopes: Vec<NameId>,
 }
@@ -101,8 +103,9 @@ impl Lookup {
     }
 
     /// Looks at the tables of a batch. Cleared, not freed, before that.
-    pub(crate) fn begin(&mut self, batch: &Batch, settings: &TranslationSettings, caches: &mut Caches) {
+    pub(crate) fn begin(&mut self, batch: &Batch, settings: &TranslationSettings, caches: &mut Caches, now_s: u32) {
         let tables = &*batch.tables;
+        self.made_s = now_s;
         self.slots.clear();
         self.index.clear();
         self.begin_again();

@@ -120,7 +120,7 @@ impl Translator {
         self.expire(now);
         self.drops.clear();
         self.rows.clear();
-        let lookup_s = self.look_up(batch, now);
+        self.look_up(batch, now);
         self.read(batch, now);
         self.caches.names.settle();
         self.caches.shapes.begin();
@@ -133,7 +133,7 @@ impl Translator {
         }
         self.explain_batch_too_large(now);
         let lookup = std::mem::take(&mut self.lookup);
-        self.lookup = self.kept.give(batch, lookup, lookup_s).unwrap_or_else(|| std::mem::take(&mut self.spare));
+        self.lookup = self.kept.give(batch, lookup).unwrap_or_else(|| std::mem::take(&mut self.spare));
         let too_long = std::mem::take(&mut self.too_long);
         if too_long > 0 {
             self.too_long_sets.add(too_long);
@@ -148,15 +148,15 @@ impl Translator {
         Encoded { kept, dropped: self.drops.counts() }
     }
 
-    /// Begins the batch with the lookup of its tables, known or new; gives the second in which it was made.
-    fn look_up(&mut self, batch: &Batch, now: Now) -> u32 {
-        if let Some((lookup, made_s)) = self.kept.take(batch, now.seconds) {
-            self.spare = std::mem::replace(&mut self.lookup, lookup);
-            self.lookup.begin_again();
-            return made_s;
+    /// Begins the batch with the lookup of its tables, known or new.
+    fn look_up(&mut self, batch: &Batch, now: Now) {
+        match self.kept.take(batch, now.seconds) {
+            Some(known) => {
+                self.spare = std::mem::replace(&mut self.lookup, known);
+                self.lookup.begin_again();
+            }
+            None => self.lookup.begin(batch, &self.settings, &mut self.caches, now.seconds),
         }
-        self.lookup.begin(batch, &self.settings, &mut self.caches);
-        now.seconds
     }
 
     /// Says at most once a minute that metrics are left out for their type.
