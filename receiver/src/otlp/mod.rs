@@ -18,6 +18,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod wrapper;
 
 use std::sync::Arc;
 use std::time::Duration;
