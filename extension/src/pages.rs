@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 const HEAD_TIME: Duration = Duration::from_secs(60);
 
 /// Answers over HTTP/1 until the stop, then ends when the requests in progress are answered. A client may end its side
-/// after the request, as `nc` and some load balancers do, and gets its answer all the same.
+/// after the request, as `nc -N` does, and gets its answer all the same.
 pub async fn serve(listener: TcpListener, pages: Router, stop: Stop) {
     let connections = TaskTracker::new();
     loop {
@@ -86,5 +86,16 @@ mod tests {
         idle.read_exact(&mut answer).await.unwrap();
         stop.cancel();
         serving.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_asks_nothing_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(serve(listener, Router::new(), Stop::new()));
+        let connected = tokio::time::Instant::now();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert!(connected.elapsed() >= HEAD_TIME, "{:?}", connected.elapsed());
     }
 }
