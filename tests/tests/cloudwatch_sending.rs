@@ -97,21 +97,27 @@ fn context(environment: Vec<(&'static str, String)>) -> BuildContext {
 }
 
 async fn run(change: impl FnOnce(&mut CloudWatchSettings)) -> Run {
+    run_sending(sending(), change).await
+}
+
+/// As [`run`], with another sender.
+async fn run_sending(sending: SenderSettings, change: impl FnOnce(&mut CloudWatchSettings)) -> Run {
     let aws = FakeAws::start(World::default()).await;
-    let (sender, context) = sender(&aws, SenderSettings::default().timeout, change).await;
+    let (sender, context) = sender(&aws, sending, change).await;
     Run { aws, sender, context }
 }
 
-/// As [`run`], with another time for an attempt.
-async fn run_within(timeout: Duration, change: impl FnOnce(&mut CloudWatchSettings)) -> Run {
-    let aws = FakeAws::start(World::default()).await;
-    let (sender, context) = sender(&aws, Some(timeout), change).await;
-    Run { aws, sender, context }
+/// A sender that tries again soon.
+fn sending() -> SenderSettings {
+    let mut sending = SenderSettings::default();
+    sending.retry.initial_interval = Duration::from_millis(5);
+    sending.retry.max_interval = Duration::from_millis(20);
+    sending
 }
 
 async fn sender(
     aws: &FakeAws,
-    timeout: Option<Duration>,
+    sending: SenderSettings,
     change: impl FnOnce(&mut CloudWatchSettings),
 ) -> (Sender<Plain>, BuildContext) {
     let context = context(vec![]);
@@ -121,9 +127,6 @@ async fn sender(
         ..CloudWatchSettings::default()
     };
     change(&mut settings);
-    let mut sending = SenderSettings { timeout, ..SenderSettings::default() };
-    sending.retry.initial_interval = Duration::from_millis(5);
-    sending.retry.max_interval = Duration::from_millis(20);
     let target = Arc::new(Target::cloudwatch(settings, &context));
     let sender = Sender::new(Plain { target }, sending, &context);
     sender.start().await.unwrap();
@@ -223,7 +226,8 @@ async fn a_group_gets_its_retention_though_a_call_for_it_hangs_or_its_answer_is_
     {
         // One attempt of the SDK and several.
         for max_retries in [1, 3] {
-            let run = run_within(Duration::from_millis(500), |s| {
+            let sending = SenderSettings { timeout: Some(Duration::from_millis(500)), ..sending() };
+            let run = run_sending(sending, |s| {
                 s.log_retention_days = 3;
                 s.max_retries = max_retries;
             })
@@ -237,15 +241,16 @@ async fn a_group_gets_its_retention_though_a_call_for_it_hangs_or_its_answer_is_
 #[tokio::test]
 async fn a_group_that_somebody_else_made_keeps_its_retention() {
     let aws = FakeAws::start(World::default()).await;
+    let untimed = || SenderSettings { timeout: None, ..sending() };
     aws.fault(Fault::deny("CreateLogGroup").containing("first").always());
-    let (first, _) = sender(&aws, None, |s| {
+    let (first, _) = sender(&aws, untimed(), |s| {
         s.log_retention_days = 3;
         s.tags = [("who".to_owned(), "first".to_owned())].into();
     })
     .await;
     first.export(batch(&[(1, 0)])).await.unwrap();
     wait_until("a refused creation", Duration::from_secs(20), || (aws.count("CreateLogGroup") > 0).then_some(())).await;
-    let (second, _) = sender(&aws, None, |_| {}).await;
+    let (second, _) = sender(&aws, untimed(), |_| {}).await;
     second.export(batch(&[(2, 0)])).await.unwrap();
     wait_until("both events", Duration::from_secs(20), || (aws.accepted_events() == 2).then_some(())).await;
     first.export(batch(&[(1, 0)])).await.unwrap();
@@ -383,4 +388,62 @@ async fn a_batch_refused_for_good_costs_none_of_those_that_it_waited_with() {
     run.aws.clear_fault(hold);
     let counts = run.settled().await;
     assert_eq!((counts.sent, counts.dropped.get("invalid_parameter")), (17, Some(&10)));
+}
+
+/// Whether the SDK made the call, by call of `PutLogEvents`.
+fn by_sdk(run: &Run) -> Vec<bool> {
+    let calls = run.aws.calls_of("PutLogEvents");
+    calls.iter().map(|call| call.headers.contains_key("amz-sdk-invocation-id")).collect()
+}
+
+#[tokio::test]
+async fn a_call_after_one_of_the_sdk_is_like_it_with_a_signature_of_its_own() {
+    for gzip in [false, true] {
+        let run = run(|s| s.gzip = gzip).await;
+        for age_ms in 0..3 {
+            run.delivers(&[(1, age_ms), (1, 0)]).await;
+        }
+        assert_eq!(by_sdk(&run), [true, true, false, false], "the first one finds no stream");
+        let calls = run.aws.calls_of("PutLogEvents");
+        for name in ["content-type", "content-encoding", "x-amz-target", "x-amzn-logs-format", "user-agent"] {
+            assert_eq!(calls[1].headers.get(name), calls[3].headers.get(name), "{name}");
+        }
+        let (sdk, own) = (calls[1].signature.clone().unwrap(), calls[3].signature.clone().unwrap());
+        assert_eq!((sdk.access_key, sdk.region, sdk.service), (own.access_key, own.region, own.service));
+        run.aws.delete_group("/test/group");
+        run.delivers(&[(1, 0)]).await;
+        assert_eq!(by_sdk(&run)[4..], [false, false], "a missing stream does not speak against it");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_fails_is_made_by_the_sdk_in_the_attempts_that_are_left() {
+    let check = async |max_retries: i64, fault: Fault, delivered: u64, expected: &[bool]| {
+        let mut sending = sending();
+        sending.retry.enabled = false;
+        let run = run_sending(sending, |s| s.max_retries = max_retries).await;
+        run.delivers(&[(1, 0)]).await;
+        run.delivers(&[(1, 0)]).await;
+        assert_eq!(by_sdk(&run), [true, true, false]);
+        let what = format!("{max_retries} {fault:?}");
+        run.aws.fault(fault);
+        run.export(&[(1, 0)]).await;
+        let counts = run.settled().await;
+        assert_eq!(counts.sent, 2 + delivered, "{what}");
+        assert_eq!(by_sdk(&run)[3..], *expected, "{what}");
+        run.aws.clear_faults();
+        run.delivers(&[(1, 0)]).await;
+        assert_eq!(by_sdk(&run).last(), Some(&true), "{what}: the SDK makes the next call, too");
+    };
+    let put = "PutLogEvents";
+    tokio::join!(
+        check(3, Fault::throttle(put).times(2), 1, &[false, true, true]),
+        check(3, Fault::throttle(put).times(3), 0, &[false, true, true]),
+        check(2, Fault::broken(put, 503).times(1), 1, &[false, true]),
+        check(2, Fault::drop(put).times(1), 1, &[false, true]),
+        check(2, Fault::refuse(put, 400, "ExpiredTokenException").times(1), 1, &[false, true]),
+        check(2, Fault::garble(put).times(1), 1, &[false, true]),
+        check(1, Fault::throttle(put).times(1), 0, &[false]),
+        check(3, Fault::deny(put).times(1), 0, &[false]),
+    );
 }

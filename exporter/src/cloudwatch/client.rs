@@ -1,5 +1,5 @@
-//! The Logs API: finds region, endpoint and credentials, sends `PutLogEvents` with a body that is already escaped, and
-//! creates what is missing. One call is one attempt: waiting for better times is the sender's business.
+//! The Logs API: finds region, endpoint and credentials, sends requests and creates what is missing. One call is one
+//! attempt: waiting for better times is the sender's business.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -14,17 +14,16 @@ use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::types::RejectedLogEventsInfo;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::ReconnectMode;
-use bytes::Bytes;
 use proto::BuildContext;
 
-use super::connector::{OriginalBody, http_client};
+use super::connector::{Connector, connector};
 use super::errors::{ApiError, Kind};
 use super::request::PutRequest;
 use super::settings::CloudWatchSettings;
 use super::streams::Streams;
+use super::template::Templates;
 use crate::Outcome;
 
 /// How often a missing stream is created within one attempt.
@@ -34,36 +33,48 @@ const CREATE_ROUNDS: usize = 3;
 pub(super) struct CloudWatch {
     pub(super) settings: CloudWatchSettings,
     pub(super) context: BuildContext,
-    client: OnceLock<Client>,
+    api: OnceLock<Api>,
     pub(super) streams: Streams,
+    pub(super) templates: Arc<Templates>,
+}
+
+/// Two ways to the service over one pool of connections.
+pub(super) struct Api {
+    pub(super) sdk: Client,
+    pub(super) connector: Connector,
 }
 
 impl CloudWatch {
     pub(super) fn new(settings: CloudWatchSettings, context: &BuildContext) -> CloudWatch {
-        CloudWatch { settings, context: context.clone(), client: OnceLock::new(), streams: Streams::default() }
+        CloudWatch {
+            settings,
+            context: context.clone(),
+            api: OnceLock::new(),
+            streams: Streams::default(),
+            templates: Arc::default(),
+        }
     }
 
     /// Finds region and credentials provider; asks for no credentials yet.
     pub(super) async fn start(&self) -> Result<(), String> {
-        let http = http_client(&self.settings)?;
+        let connector = connector(&self.settings, &self.templates)?;
         let base = self.sdk_config().await?;
         let mut builder = aws_sdk_cloudwatchlogs::config::Builder::from(&base)
-            .http_client(http)
-            .retry_config(
-                // Which connection served a call, our connector does not say, so the SDK cannot close it after an error.
-                RetryConfig::standard()
-                    .with_max_attempts(self.settings.max_attempts())
-                    .with_reconnect_mode(ReconnectMode::ReuseAllConnections),
-            )
+            .http_client(connector.client())
+            .retry_config(retries(self.settings.max_attempts()))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(endpoint) = self.endpoint() {
             builder = builder.endpoint_url(endpoint);
         }
-        if !self.settings.role_arn.is_empty() {
-            builder = builder.credentials_provider(self.role(&base).await);
+        let keys = match self.settings.role_arn.is_empty() {
+            true => base.credentials_provider(),
+            false => Some(self.role(&base).await),
+        };
+        if let Some(keys) = keys {
+            builder = builder.credentials_provider(self.templates.watch(keys));
         }
         // A second start keeps the first client.
-        self.client.get_or_init(|| Client::from_conf(builder.build()));
+        self.api.get_or_init(|| Api { sdk: Client::from_conf(builder.build()), connector });
         Ok(())
     }
 
@@ -94,29 +105,6 @@ impl CloudWatch {
         }
     }
 
-    async fn put(&self, request: &PutRequest) -> Result<Option<RejectedLogEventsInfo>, ApiError> {
-        let body = match self.settings.gzip {
-            true => compressed(&request.body),
-            false => request.body.clone(),
-        };
-        let gzip = self.settings.gzip;
-        let call = self
-            .client()?
-            .put_log_events()
-            .log_group_name(&*request.group)
-            .log_stream_name(&*request.stream)
-            .set_log_events(Some(Vec::new()))
-            .customize()
-            .mutate_request(move |http| {
-                if let Some(length) = replace_body(http, &body, gzip) {
-                    http.headers_mut().insert("content-length", length);
-                }
-                mark(http);
-            });
-        let answer = self.measured("PutLogEvents", &request.group, call.send()).await?;
-        Ok(answer.rejected_log_events_info().cloned())
-    }
-
     /// Awaits a call, notes how long it took and how it ended.
     pub(super) async fn measured<T, E>(
         &self,
@@ -140,7 +128,12 @@ impl CloudWatch {
 
     /// The SDK's client.
     pub(super) fn client(&self) -> Result<&Client, ApiError> {
-        self.client.get().ok_or_else(|| ApiError {
+        self.api().map(|api| &api.sdk)
+    }
+
+    /// What [`CloudWatch::start`] made.
+    pub(super) fn api(&self) -> Result<&Api, ApiError> {
+        self.api.get().ok_or_else(|| ApiError {
             kind: Kind::Transient,
             code: String::new(),
             text: "the exporter has not been started".to_owned(),
@@ -189,26 +182,15 @@ impl CloudWatch {
 
 const API_SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// So many attempts of the SDK.
+pub(super) fn retries(attempts: u32) -> RetryConfig {
+    // Which connection served a call, our connector does not say, so the SDK cannot close it after an error.
+    RetryConfig::standard().with_max_attempts(attempts).with_reconnect_mode(ReconnectMode::ReuseAllConnections)
+}
+
 /// The header that every call of the reference carries.
 pub(super) fn mark(http: &mut HttpRequest) {
     http.headers_mut().insert("x-amzn-logs-format", "json/emf");
-}
-
-/// Puts the escaped body in the place of the SDK's; runs before signing. Gives the new content length.
-fn replace_body(http: &mut HttpRequest, body: &Bytes, gzip: bool) -> Option<String> {
-    *http.body_mut() = SdkBody::from(body.clone());
-    http.add_extension(OriginalBody(body.clone()));
-    if gzip {
-        http.headers_mut().insert("content-encoding", "gzip");
-    }
-    http.body().bytes().map(|b| b.len().to_string())
-}
-
-fn compressed(body: &Bytes) -> Bytes {
-    use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 8), flate2::Compression::new(1));
-    let written = encoder.write_all(body).and_then(|()| encoder.finish());
-    Bytes::from(written.expect("writing to memory does not fail"))
 }
 
 /// Points of the events that the service left out, by reason. The indices are positions in the request: everything
@@ -239,6 +221,8 @@ fn rejected_points(
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::cloudwatch::{Event, Load};
 

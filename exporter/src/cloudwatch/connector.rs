@@ -1,6 +1,7 @@
 //! The SDK's requests over our HTTP client: proxy, certificates, connection pool and timeout as `awsemf` has them, and
 //! the headers that the reference adds. Signs nothing and retries nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
@@ -13,6 +14,7 @@ use aws_smithy_types::body::SdkBody;
 use bytes::{Bytes, BytesMut};
 
 use super::settings::CloudWatchSettings;
+use super::template::Templates;
 
 /// An answer of the Logs API is far smaller.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
@@ -21,14 +23,16 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 #[derive(Clone)]
 pub(super) struct OriginalBody(pub(super) Bytes);
 
+/// Sends requests of the SDK and our own.
 #[derive(Debug, Clone)]
-struct Connector {
+pub(super) struct Connector {
     http: reqwest::Client,
     user_agent: String,
+    templates: Arc<Templates>,
 }
 
-/// The SDK's HTTP client for these settings.
-pub(super) fn http_client(settings: &CloudWatchSettings) -> Result<SharedHttpClient, String> {
+/// A connector with these settings. Calls that succeed with a body of ours become models.
+pub(super) fn connector(settings: &CloudWatchSettings, templates: &Arc<Templates>) -> Result<Connector, String> {
     let mut builder = reqwest::Client::builder()
         .pool_max_idle_per_host(settings.num_workers)
         .pool_idle_timeout(Duration::from_secs(90))
@@ -46,22 +50,38 @@ pub(super) fn http_client(settings: &CloudWatchSettings) -> Result<SharedHttpCli
         builder = builder.proxy(proxy);
     }
     let http = builder.build().map_err(|e| format!("cannot make an HTTP client: {}", chain(&e)))?;
-    let connector = SharedHttpConnector::new(Connector { http, user_agent: settings.user_agent.clone() });
-    Ok(http_client_fn(move |_, _| connector.clone()))
+    Ok(Connector { http, user_agent: settings.user_agent.clone(), templates: templates.clone() })
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let this = self.clone();
         HttpConnectorFuture::new(async move {
+            let is_ours = request.extension::<OriginalBody>().is_some();
             let request = this.convert(request)?;
-            let answer = this.http.execute(request).await.map_err(connector_error)?;
-            read(answer).await
+            let model = if is_ours { request.try_clone() } else { None };
+            let answer = this.send(request).await?;
+            if let Some(model) = model.filter(|_| answer.status().is_success()) {
+                this.templates.learn(&model);
+            }
+            Ok(answer)
         })
     }
 }
 
 impl Connector {
+    /// The SDK's HTTP client.
+    pub(super) fn client(&self) -> SharedHttpClient {
+        let connector = SharedHttpConnector::new(self.clone());
+        http_client_fn(move |_, _| connector.clone())
+    }
+
+    /// Sends a signed request and reads the answer, whatever its status.
+    pub(super) async fn send(&self, request: reqwest::Request) -> Result<HttpResponse, ConnectorError> {
+        let answer = self.http.execute(request).await.map_err(connector_error)?;
+        read(answer).await
+    }
+
     fn convert(&self, mut request: HttpRequest) -> Result<reqwest::Request, ConnectorError> {
         let user = |e: Box<dyn std::error::Error + Send + Sync>| ConnectorError::user(e);
         let method = request.method().parse().map_err(|e: http::method::InvalidMethod| user(e.into()))?;

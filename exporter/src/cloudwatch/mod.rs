@@ -7,10 +7,12 @@ mod client;
 mod connector;
 mod errors;
 mod load;
+mod put;
 mod request;
 mod settings;
 mod stdout;
 mod streams;
+mod template;
 
 pub use batcher::{Batcher, MAX_AGE_MS, MAX_AHEAD_MS};
 pub use load::Load;
