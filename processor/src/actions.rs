@@ -38,16 +38,17 @@ pub struct ActionConfig {
 pub(crate) struct Origin {
     headers: Option<Arc<ClientHeaders>>,
     peer: Option<Peer>,
+    username: Option<Arc<str>>,
 }
 
 impl Origin {
     pub(crate) fn of(meta: &Meta) -> Origin {
-        Origin { headers: meta.client.clone(), peer: meta.peer }
+        Origin { headers: meta.client.clone(), peer: meta.peer, username: meta.username.clone() }
     }
 
     /// True for a batch that was scraped or joined.
     pub(crate) fn is_unknown(&self) -> bool {
-        self.headers.is_none() && self.peer.is_none()
+        self.headers.is_none() && self.peer.is_none() && self.username.is_none()
     }
 }
 
@@ -88,6 +89,7 @@ enum From {
     Attribute(String),
     Metadata(String),
     Address,
+    Username,
 }
 
 #[derive(Clone)]
@@ -206,9 +208,11 @@ fn source(config: &ActionConfig) -> Result<Source, String> {
         From::Value(value)
     } else if !config.from_attribute.is_empty() {
         From::Attribute(config.from_attribute.value.clone())
+    } else if context == "auth.username" {
+        From::Username
     } else if context.starts_with("auth.") {
         return Err(format!(
-            "due to from_context {context:?}: authenticators give no attributes here; use metadata.<header> or client.address"
+            "due to from_context {context:?}: of what authenticators know, only auth.username of basicauth is shown"
         ));
     } else if context == "client.address" {
         From::Address
@@ -333,6 +337,7 @@ impl Source {
                 let values = origin.headers.as_ref().and_then(|c| c.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)));
                 values.map(|(_, values)| tables.string_value(&values.join(";")))
             }
+            From::Username => origin.username.as_ref().map(|user| tables.string_value(user)),
             From::Address => origin.peer.map(|peer| tables.string_value(&peer.to_string())),
         };
         found.or_else(|| self.default.as_ref().map(|literal| literal.intern(tables)))

@@ -39,6 +39,11 @@ impl Check<'_> {
 pub trait ServerAuth: Send + Sync {
     /// Accepts the request's headers or says why not. Must not block.
     fn authenticate(&self, headers: &HeaderMap) -> Check<'_>;
+
+    /// The user that the headers of a request name that was let in, for `from_context: auth.username`.
+    fn username(&self, _headers: &HeaderMap) -> Option<String> {
+        None
+    }
 }
 
 /// Adds credentials to outgoing requests (`sigv4auth`, `bearertokenauth`, `basicauth` as client).

@@ -72,6 +72,8 @@ pub struct Meta {
     pub client: Option<Arc<ClientHeaders>>,
     /// Who sent the request; unknown for what was scraped or joined from several.
     pub peer: Option<Peer>,
+    /// The user that `basicauth` let in.
+    pub username: Option<Arc<str>>,
     /// What the `metric_declaration` processor selected.
     pub selection: Option<Arc<Selection>>,
     /// Receive time, Unix milliseconds.

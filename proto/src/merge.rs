@@ -16,7 +16,7 @@ impl Batch {
     pub fn append(&mut self, other: &Batch) {
         let marks = self.meta.selection.take();
         self.edited();
-        (self.meta.client, self.meta.peer) = (None, None);
+        (self.meta.client, self.meta.peer, self.meta.username) = (None, None, None);
         self.meta.shared_tables |= other.meta.shared_tables;
         let (bounds, counts) = (self.bounds.len() as u32, self.counts.len() as u32);
         let (quantiles, exemplars) = (self.quantiles.len() as u32, self.exemplars.len() as u32);

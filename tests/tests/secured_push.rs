@@ -25,6 +25,18 @@ fn request(value: f64) -> ExportMetricsServiceRequest {
     .unwrap()
 }
 
+/// The request as it leaves an agent with [`NOTES_USER`].
+fn request_of(value: f64, user: &str) -> ExportMetricsServiceRequest {
+    let mut request = request(value);
+    let user = json!({"key": "user", "value": {"stringValue": user}});
+    let attributes = &mut request.resource_metrics[0].resource.as_mut().unwrap().attributes;
+    attributes.push(serde_json::from_value(user).unwrap());
+    request
+}
+
+const NOTES_USER: &str =
+    "resource: {attributes: [{key: user, from_context: auth.username, default_value: nobody, action: insert}]}";
+
 /// An agent with all files that the stories name.
 fn with_files(config: &str, pki: &Pki) -> AgentBuilder {
     Agent::with_config(config)
@@ -55,12 +67,14 @@ receivers:
         endpoint: 127.0.0.1:{http}
         tls: {{cert_file: server.pem, key_file: server.key, min_version: \"1.3\"}}
         auth: {{authenticator: bearertokenauth}}
+processors:
+  {NOTES_USER}
 exporters:
   otlphttp: {{endpoint: \"{}\"}}
 service:
   extensions: [basicauth, bearertokenauth]
   pipelines:
-    metrics: {{receivers: [otlp], exporters: [otlphttp]}}
+    metrics: {{receivers: [otlp], processors: [resource], exporters: [otlphttp]}}
 ",
         to.url()
     )
@@ -102,7 +116,9 @@ async fn an_agent_shows_a_gateway_its_certificate_password_and_token() {
     let answer = push_http(&format!("http://127.0.0.1:{push}"), &request(1.5), Encoding::Protobuf).await.unwrap();
     assert_eq!(answer.status, 200);
     wait_until("the request twice at the end", PATIENCE, || (sink.received().len() >= 2).then_some(())).await;
-    assert!(sink.received().iter().all(|received| received.request == request(1.5)));
+    let mut received: Vec<_> = sink.received().into_iter().map(|received| received.request).collect();
+    received.sort_by_key(|received| received != &request_of(1.5, "edge"));
+    assert_eq!(received, [request_of(1.5, "edge"), request_of(1.5, "nobody")], "a token names no user");
     for agent in [&mut edge, &mut gateway] {
         assert!(agent.stop().await.success());
         let log = agent.log();
@@ -150,12 +166,14 @@ async fn clients_that_guess_passwords_hold_up_nobody_else() {
   basicauth: {{htpasswd: {{inline: \"slow:{}\\nfast:open\"}}}}
 receivers:
   otlp: {{protocols: {{http: {{endpoint: 127.0.0.1:{push}, auth: {{authenticator: basicauth}}}}}}}}
+processors:
+  {NOTES_USER}
 exporters:
   otlphttp: {{endpoint: \"{}\"}}
 service:
   extensions: [health_check, basicauth]
   pipelines:
-    metrics: {{receivers: [otlp], exporters: [otlphttp]}}
+    metrics: {{receivers: [otlp], processors: [resource], exporters: [otlphttp]}}
 ",
         // A hash that takes a while.
         USERS.trim_start_matches("edge:").trim().replace("$05$", "$08$").replace('$', "$$"),
@@ -165,8 +183,9 @@ service:
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answered = Arc::new(AtomicUsize::new(0));
     let post = |user: &'static str, password: &'static str| {
+        let body = serde_json::to_string(&request(2.5)).unwrap();
         let sending = client.post(format!("http://127.0.0.1:{push}/v1/metrics")).basic_auth(user, Some(password));
-        let sending = sending.header("content-type", "application/json").body("{}").send();
+        let sending = sending.header("content-type", "application/json").body(body).send();
         let answered = answered.clone();
         async move {
             let status = sending.await.unwrap().status().as_u16();
@@ -190,6 +209,8 @@ service:
         assert!(status == 401 || status == 503, "{status}");
     }
     assert!(agent.stop().await.success());
+    let received: Vec<_> = sink.received().into_iter().map(|received| received.request).collect();
+    assert_eq!(received, vec![request_of(2.5, "fast"); 3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

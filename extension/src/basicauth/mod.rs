@@ -44,6 +44,10 @@ impl ServerAuth for Users {
             Err(reason) => Check::Done(Err(Denied::Unauthenticated(reason.to_owned()))),
         }
     }
+
+    fn username(&self, headers: &HeaderMap) -> Option<String> {
+        credentials(headers).ok().map(|(user, _)| user)
+    }
 }
 
 /// User and password that a request shows.

@@ -88,6 +88,25 @@ fn request_metadata_is_a_source() {
 }
 
 #[test]
+fn the_user_that_was_let_in_is_a_source() {
+    let Ok(AnyProcessor::Inline(mut p)) =
+        build("attributes: [{key: user, from_context: auth.username, default_value: nobody, action: insert}]")
+    else {
+        panic!("builds")
+    };
+    let mut from = |user: Option<&str>| {
+        let mut b = batch(&[]);
+        b.meta.username = user.map(Into::into);
+        b.meta.shared_tables = true;
+        p.process(&mut b);
+        attributes(&b.tables)
+    };
+    assert_eq!(from(Some("ann")), ["user=ann:Str"]);
+    assert_eq!(from(Some("bob")), ["user=bob:Str"]);
+    assert_eq!(from(None), ["user=nobody:Str"]);
+}
+
+#[test]
 fn the_address_of_the_client_is_a_source() {
     let Ok(AnyProcessor::Inline(mut p)) =
         build("attributes: [{key: from, from_context: client.address, default_value: nobody, action: insert}]")
@@ -147,7 +166,7 @@ fn mistakes_are_named_as_the_collector_names_them() {
         ("attributes: [{key: x, action: hash, pattern: '('}]", "missing closing )"),
         ("attributes: [{key: x, action: convert, converted_type: bool}]", "invalid value \"bool\""),
         ("attributes: [{key: x, action: insert, value: [1, {a: 9223372036854775808}]}]", "out of the range of int64"),
-        ("attributes: [{key: x, action: insert, from_context: auth.user}]", "authenticators give no attributes here"),
+        ("attributes: [{key: x, action: insert, from_context: auth.raw}]", "only auth.username of basicauth is shown"),
     ] {
         let texts = build(yaml).err().unwrap_or_else(|| panic!("{yaml} is accepted"));
         assert!(texts.iter().any(|t| t.contains(text)), "{yaml}: {texts:?}");

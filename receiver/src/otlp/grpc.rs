@@ -68,9 +68,9 @@ impl GrpcHandler {
     }
 
     async fn take(&self, request: Request<Incoming>) -> Result<(), Failure> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         known_method(head.uri.path())?;
-        self.sink.authenticate(&head.headers).await?;
+        self.sink.authenticate(&head.headers, &mut head.extensions).await?;
         let message = self.message(body, &head.headers).await?;
         self.sink.take(message, Form::Protobuf, &head, |error| self.not_inflated(error)).await
     }

@@ -89,16 +89,17 @@ impl HttpHandler {
     }
 
     async fn authenticated(&self, request: Request<Incoming>) -> Result<Response<Reply>, Close> {
+        let (mut head, body) = request.into_parts();
         let checked = if self.request_params.is_empty() {
-            self.sink.authenticate(request.headers()).await
+            self.sink.authenticate(&head.headers, &mut head.extensions).await
         } else {
-            let mut sources = request.headers().clone();
-            add_query(&mut sources, request.uri().query().unwrap_or_default(), &self.request_params);
-            self.sink.authenticate(&sources).await
+            let mut sources = head.headers.clone();
+            add_query(&mut sources, head.uri.query().unwrap_or_default(), &self.request_params);
+            self.sink.authenticate(&sources, &mut head.extensions).await
         };
         match checked {
-            Ok(()) => self.routed(request).await,
-            Err(failure) => Ok(early(request.headers(), http_status(failure.code), failure)),
+            Ok(()) => self.routed(Request::from_parts(head, body)).await,
+            Err(failure) => Ok(early(&head.headers, http_status(failure.code), failure)),
         }
     }
 

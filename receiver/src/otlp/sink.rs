@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{Extensions, HeaderMap};
 use proto::auth::{Denied, ServerAuth};
 use proto::otlp::{Capacities, DecodeError, DecodeLimits, RpcStatus, decode, decode_json_within, decode_like};
 use proto::{Batch, BuildContext, Counter, Next, Peer, Refusal, RefusalKind};
@@ -90,6 +90,10 @@ impl From<DecodeError> for Unreadable {
     }
 }
 
+/// Who sent a request, as its authenticator knows.
+#[derive(Clone)]
+struct Username(Arc<str>);
+
 /// What a protocol hands its bodies to.
 pub(super) struct Sink {
     next: Next,
@@ -136,13 +140,17 @@ impl Sink {
         }
     }
 
-    /// Asks the authenticator, if there is one.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    /// Asks the authenticator, if there is one. Notes the user in what goes with the request.
+    pub(super) async fn authenticate(&self, headers: &HeaderMap, request: &mut Extensions) -> Result<(), Failure> {
         let Some(auth) = &self.auth else { return Ok(()) };
         auth.authenticate(headers).answer().await.map_err(|denied| match denied {
             Denied::Unauthenticated(reason) => Failure::new(Code::Unauthenticated, reason),
             Denied::Busy(reason) => Failure::new(Code::Unavailable, reason),
-        })
+        })?;
+        if let Some(user) = auth.username(headers) {
+            request.insert(Username(user.into()));
+        }
+        Ok(())
     }
 
     /// Room for large bodies.
@@ -177,6 +185,7 @@ impl Sink {
             batch.meta.client = Some(Arc::new(metadata(&head.headers)));
         }
         batch.meta.peer = head.extensions.get().map(|PeerAddress(address)| (self.peer)(*address));
+        batch.meta.username = head.extensions.get().map(|Username(user)| user.clone());
         let mut count = Count { sink: self, points: batch.points() as u64, accepted: false };
         let answer = self.next.send(batch).await;
         count.accepted = answer.is_ok();
