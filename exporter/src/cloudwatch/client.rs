@@ -23,7 +23,6 @@ use super::errors::{ApiError, Kind};
 use super::request::PutRequest;
 use super::settings::CloudWatchSettings;
 use super::streams::Streams;
-use super::template::Templates;
 use crate::Outcome;
 
 /// How often a missing stream is created within one attempt.
@@ -35,7 +34,6 @@ pub(super) struct CloudWatch {
     pub(super) context: BuildContext,
     api: OnceLock<Api>,
     pub(super) streams: Streams,
-    pub(super) templates: Arc<Templates>,
 }
 
 /// Two ways to the service over one pool of connections.
@@ -46,18 +44,12 @@ pub(super) struct Api {
 
 impl CloudWatch {
     pub(super) fn new(settings: CloudWatchSettings, context: &BuildContext) -> CloudWatch {
-        CloudWatch {
-            settings,
-            context: context.clone(),
-            api: OnceLock::new(),
-            streams: Streams::default(),
-            templates: Arc::default(),
-        }
+        CloudWatch { settings, context: context.clone(), api: OnceLock::new(), streams: Streams::default() }
     }
 
     /// Finds region and credentials provider; asks for no credentials yet.
     pub(super) async fn start(&self) -> Result<(), String> {
-        let connector = connector(&self.settings, &self.templates)?;
+        let connector = connector(&self.settings)?;
         let base = self.sdk_config().await?;
         let mut builder = aws_sdk_cloudwatchlogs::config::Builder::from(&base)
             .http_client(connector.client())
@@ -71,7 +63,7 @@ impl CloudWatch {
             false => Some(self.role(&base).await),
         };
         if let Some(keys) = keys {
-            builder = builder.credentials_provider(self.templates.watch(keys));
+            builder = builder.credentials_provider(connector.templates.watch(keys));
         }
         // A second start keeps the first client.
         self.api.get_or_init(|| Api { sdk: Client::from_conf(builder.build()), connector });

@@ -28,11 +28,12 @@ pub(super) struct OriginalBody(pub(super) Bytes);
 pub(super) struct Connector {
     http: reqwest::Client,
     user_agent: String,
-    templates: Arc<Templates>,
+    /// Models for our own requests, taken from those of the SDK that succeed with a body of ours.
+    pub(super) templates: Arc<Templates>,
 }
 
-/// A connector with these settings. Calls that succeed with a body of ours become models.
-pub(super) fn connector(settings: &CloudWatchSettings, templates: &Arc<Templates>) -> Result<Connector, String> {
+/// A connector with these settings.
+pub(super) fn connector(settings: &CloudWatchSettings) -> Result<Connector, String> {
     let mut builder = reqwest::Client::builder()
         .pool_max_idle_per_host(settings.num_workers)
         .pool_idle_timeout(Duration::from_secs(90))
@@ -50,7 +51,7 @@ pub(super) fn connector(settings: &CloudWatchSettings, templates: &Arc<Templates
         builder = builder.proxy(proxy);
     }
     let http = builder.build().map_err(|e| format!("cannot make an HTTP client: {}", chain(&e)))?;
-    Ok(Connector { http, user_agent: settings.user_agent.clone(), templates: templates.clone() })
+    Ok(Connector { http, user_agent: settings.user_agent.clone(), templates: Arc::default() })
 }
 
 impl HttpConnector for Connector {

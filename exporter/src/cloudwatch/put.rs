@@ -22,8 +22,10 @@ use super::request::PutRequest;
 use super::template::Template;
 
 const OPERATION: &str = "PutLogEvents";
-/// The SDK waits as long at most before its second attempt.
+/// The SDK waits as long at most before its second attempt, unless the service asks for more.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+/// The SDK waits no longer than this, whatever the service asks for.
+const MAX_BACKOFF: Duration = Duration::from_secs(20);
 
 type Answer = Result<PutLogEventsOutput, SdkError<PutLogEventsError, HttpResponse>>;
 
@@ -40,22 +42,24 @@ impl CloudWatch {
     }
 
     async fn put_body(&self, api: &Api, request: &PutRequest, body: Bytes) -> Answer {
-        let Some(template) = self.templates.get() else { return self.put_by_sdk(api, request, body, None).await };
+        let Some(template) = api.connector.templates.get() else {
+            return self.put_by_sdk(api, request, body, None).await;
+        };
         let error = match put_after(&template, api, body.clone()).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let ApiError { kind, text, .. } = ApiError::new(&error, OPERATION, &request.group);
+        let ApiError { kind, text, after, .. } = ApiError::new(&error, OPERATION, &request.group);
         if matches!(kind, Kind::NotFound | Kind::Invalid | Kind::Duplicate) {
             return Err(error);
         }
         tracing::debug!(error = %text, "a call after the model of the SDK's failed; the next ones are left to the SDK");
-        self.templates.pause();
+        api.connector.templates.pause();
         let left = self.settings.max_attempts() - 1;
         if left == 0 || kind == Kind::Denied {
             return Err(error);
         }
-        tokio::time::sleep(FIRST_BACKOFF.mul_f64(fastrand::f64())).await;
+        tokio::time::sleep(backoff(after, fastrand::f64())).await;
         self.put_by_sdk(api, request, body, Some(left)).await
     }
 
@@ -80,6 +84,11 @@ impl CloudWatch {
         }
         call.send().await
     }
+}
+
+/// The wait before the SDK's attempts, as it would wait; `random` is within 0 and 1.
+fn backoff(asked: Option<Duration>, random: f64) -> Duration {
+    asked.map_or_else(|| FIRST_BACKOFF.mul_f64(random), |asked| asked.min(MAX_BACKOFF))
 }
 
 async fn put_after(template: &Template, api: &Api, body: Bytes) -> Answer {
@@ -130,4 +139,23 @@ fn compressed(body: &Bytes) -> Bytes {
     let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 8), flate2::Compression::new(1));
     let written = encoder.write_all(body).and_then(|()| encoder.finish());
     Bytes::from(written.expect("writing to memory does not fail"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_random_below_a_second_unless_the_service_asks_for_another() {
+        let ms = Duration::from_millis;
+        for (asked, random, expected) in [
+            (None, 0.0, ms(0)),
+            (None, 0.5, ms(500)),
+            (Some(ms(1500)), 0.5, ms(1500)),
+            (Some(ms(0)), 0.5, ms(0)),
+            (Some(ms(60_000)), 0.5, ms(20_000)),
+        ] {
+            assert_eq!(backoff(asked, random), expected, "{asked:?} {random}");
+        }
+    }
 }

@@ -96,7 +96,9 @@ impl Template {
         for of_one_call in [AUTHORIZATION, CONTENT_LENGTH, HOST] {
             headers.remove(of_one_call);
         }
-        for of_one_call in ["x-amz-date", "x-amz-security-token", "amz-sdk-invocation-id", "x-amzn-trace-id"] {
+        for of_one_call in
+            ["x-amz-date", "x-amz-security-token", "amz-sdk-invocation-id", "amz-sdk-request", "x-amzn-trace-id"]
+        {
             headers.remove(of_one_call);
         }
         Some(Template {
@@ -230,6 +232,7 @@ mod tests {
             ("x-amz-date", "20200101T000000Z"),
             ("x-amz-security-token", "old"),
             ("amz-sdk-invocation-id", "1"),
+            ("amz-sdk-request", "attempt=2; max=2"),
             ("content-length", "5"),
             ("x-amz-target", "Logs_20140328.PutLogEvents"),
             ("user-agent", "sdk ours"),
@@ -241,7 +244,8 @@ mod tests {
         let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap());
         assert_eq!(header("x-amz-target"), Some("Logs_20140328.PutLogEvents"));
         assert_eq!(header("user-agent"), Some("sdk ours"));
-        assert_eq!(["x-amz-security-token", "amz-sdk-invocation-id", "content-length"].map(header), [None; 3]);
+        let gone = ["x-amz-security-token", "amz-sdk-invocation-id", "amz-sdk-request", "content-length"];
+        assert_eq!(gone.map(header), [None; 4]);
         assert_ne!(header("x-amz-date"), Some("20200101T000000Z"));
         let authorization = header("authorization").unwrap();
         assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=KEY/"), "{authorization}");
