@@ -17,17 +17,20 @@ pub enum Denied {
     Busy(String),
 }
 
+/// Who was let in: the name of the user, where there is one (`from_context: auth.username`).
+pub type User = Option<Arc<str>>;
+
 /// An authenticator's answer.
 pub enum Check<'a> {
     /// It is known at once.
-    Done(Result<(), Denied>),
+    Done(Result<User, Denied>),
     /// It takes work that would hold up other requests.
-    Later(BoxFuture<'a, Result<(), Denied>>),
+    Later(BoxFuture<'a, Result<User, Denied>>),
 }
 
 impl Check<'_> {
     /// The answer, when it is there.
-    pub async fn answer(self) -> Result<(), Denied> {
+    pub async fn answer(self) -> Result<User, Denied> {
         match self {
             Check::Done(answer) => answer,
             Check::Later(answer) => answer.await,
@@ -39,11 +42,6 @@ impl Check<'_> {
 pub trait ServerAuth: Send + Sync {
     /// Accepts the request's headers or says why not. Must not block.
     fn authenticate(&self, headers: &HeaderMap) -> Check<'_>;
-
-    /// The user that the headers of a request name that was let in, for `from_context: auth.username`.
-    fn username(&self, _headers: &HeaderMap) -> Option<String> {
-        None
-    }
 }
 
 /// Adds credentials to outgoing requests (`sigv4auth`, `bearertokenauth`, `basicauth` as client).

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use config::Secret;
-use proto::auth::{Check, Denied};
+use proto::auth::{Check, Denied, User};
 use tokio::sync::Semaphore;
 
 use super::config::Htpasswd;
@@ -17,11 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Known users.
 pub(super) struct Users {
-    stored: HashMap<String, Arc<Hash>>,
+    stored: HashMap<Arc<str>, Arc<Hash>>,
     /// Compared with the passwords of unknown users, so that the time does not tell who is known: the slowest one.
     decoy: Option<Arc<Hash>>,
     /// The password of each user once it was found right: bcrypt takes a tenth of a second, each time.
-    proven: Mutex<HashMap<String, Secret>>,
+    proven: Mutex<HashMap<Arc<str>, Secret>>,
     /// Slow hashes are compared one at a time, so that whoever guesses passwords takes one processor at most.
     turns: Arc<Semaphore>,
 }
@@ -45,58 +45,58 @@ impl Users {
 
     /// Whether this is the user's password.
     pub(super) fn check(&self, user: &str, password: &str) -> Check<'_> {
-        let stored = self.stored.get(user);
+        let (known, stored) = self.stored.get_key_value(user).map(|(user, hash)| (user.clone(), hash)).unzip();
         match stored.or(self.decoy.as_ref()) {
             Some(hash) if hash.is_slow() => {
                 if self.is_proven(user, password) {
-                    return Check::Done(Ok(()));
+                    return Check::Done(Ok(known));
                 }
-                let (known, hash) = (stored.is_some(), hash.clone());
-                Check::Later(Box::pin(self.compare(user.to_owned(), password.to_owned(), hash, known)))
+                Check::Later(Box::pin(self.compare(known, password.to_owned(), hash.clone())))
             }
-            Some(hash) => Check::Done(verdict(hash.is_of(password))),
-            None => Check::Done(verdict(false)),
+            Some(hash) => Check::Done(verdict(known.filter(|_| hash.is_of(password)))),
+            None => Check::Done(verdict(None)),
         }
     }
 
     /// Compares on a blocking thread, when it is the request's turn.
-    async fn compare(&self, user: String, password: String, hash: Arc<Hash>, known: bool) -> Result<(), Denied> {
+    async fn compare(&self, known: User, password: String, hash: Arc<Hash>) -> Result<User, Denied> {
         let Ok(turn) = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await else {
             return Err(Denied::Busy("too many passwords are being checked, try again later".to_owned()));
         };
         // Another request of the user may have had its turn meanwhile.
-        if self.is_proven(&user, &password) {
-            return Ok(());
+        if known.as_ref().is_some_and(|user| self.is_proven(user, &password)) {
+            return Ok(known);
         }
         // The turn is the comparison's: it goes on when the client has gone.
         let comparing = tokio::task::spawn_blocking(move || {
             let right = hash.is_of(&password);
             drop(turn);
-            (right && known).then_some(password)
+            right.then_some(password)
         });
         let right = comparing.await.ok().flatten();
-        let is_right = right.is_some();
-        if let Some(password) = right {
-            self.proven().insert(user, Secret::new(password));
-        }
-        verdict(is_right)
+        let user = known.zip(right).map(|(user, password)| {
+            self.proven().insert(user.clone(), Secret::new(password));
+            user
+        });
+        verdict(user)
     }
 
     fn is_proven(&self, user: &str, password: &str) -> bool {
         self.proven().get(user).is_some_and(|known| same(known.expose().as_bytes(), password.as_bytes()))
     }
 
-    fn proven(&self) -> MutexGuard<'_, HashMap<String, Secret>> {
+    fn proven(&self) -> MutexGuard<'_, HashMap<Arc<str>, Secret>> {
         self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn verdict(is_right: bool) -> Result<(), Denied> {
-    if is_right { Ok(()) } else { Err(Denied::Unauthenticated("invalid credentials".to_owned())) }
+/// Lets the user in whose password was right.
+fn verdict(user: User) -> Result<User, Denied> {
+    if user.is_some() { Ok(user) } else { Err(Denied::Unauthenticated("invalid credentials".to_owned())) }
 }
 
 /// Adds `user:hash` lines; empty ones and those that begin with `#` are skipped.
-fn add(stored: &mut HashMap<String, Arc<Hash>>, source: &str, text: &str) -> Result<(), String> {
+fn add(stored: &mut HashMap<Arc<str>, Arc<Hash>>, source: &str, text: &str) -> Result<(), String> {
     for (i, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -109,7 +109,7 @@ fn add(stored: &mut HashMap<String, Arc<Hash>>, source: &str, text: &str) -> Res
             let hint = "make a bcrypt one with htpasswd -B";
             return Err(format!("the hash of user {user:?} is of a kind that is not supported, or broken; {hint}"));
         };
-        stored.insert(user.to_owned(), Arc::new(hash));
+        stored.insert(user.into(), Arc::new(hash));
     }
     Ok(())
 }
@@ -140,9 +140,9 @@ mod tests {
         assert_eq!(at_once(users.check("tom", "open")), Some(true));
         assert_eq!(at_once(users.check("tom", "shut")), Some(false));
         assert_eq!(at_once(users.check("ann", "secret")), None);
-        assert_eq!(users.check("ann", "wrong").answer().await, verdict(false));
+        assert_eq!(users.check("ann", "wrong").answer().await, verdict(None));
         assert_eq!(at_once(users.check("ann", "wrong")), None);
-        assert_eq!(users.check("ann", "secret").answer().await, Ok(()));
+        assert_eq!(users.check("ann", "secret").answer().await, Ok(Some("ann".into())));
         assert_eq!(at_once(users.check("ann", "secret")), Some(true));
         assert_eq!(at_once(users.check("bob", "secret")), None);
     }
@@ -152,7 +152,7 @@ mod tests {
         let users = users();
         for password in ["secret", "hidden", "open"] {
             assert_eq!(at_once(users.check("eve", password)), None);
-            assert_eq!(users.check("eve", password).answer().await, verdict(false));
+            assert_eq!(users.check("eve", password).answer().await, verdict(None));
         }
     }
 
@@ -165,6 +165,6 @@ mod tests {
         // Whoever is known, or is cheap to check, does not wait.
         assert_eq!(at_once(users.check("tom", "open")), Some(true));
         drop(turn);
-        assert_eq!(users.check("ann", "secret").answer().await, Ok(()));
+        assert_eq!(users.check("ann", "secret").answer().await, Ok(Some("ann".into())));
     }
 }

@@ -44,10 +44,6 @@ impl ServerAuth for Users {
             Err(reason) => Check::Done(Err(Denied::Unauthenticated(reason.to_owned()))),
         }
     }
-
-    fn username(&self, headers: &HeaderMap) -> Option<String> {
-        credentials(headers).ok().map(|(user, _)| user)
-    }
 }
 
 /// User and password that a request shows.
@@ -79,6 +75,7 @@ impl ClientAuth for Client {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proto::auth::User;
 
     use super::*;
 
@@ -91,7 +88,7 @@ mod tests {
         }
     }
 
-    async fn check(offer: &AuthOffer, authorization: &str) -> Result<(), Denied> {
+    async fn check(offer: &AuthOffer, authorization: &str) -> Result<User, Denied> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
         offer.server.as_ref().unwrap().authenticate(&headers).answer().await
@@ -112,11 +109,11 @@ mod tests {
         let text = format!("{{htpasswd: {{file: {}, inline: \"ann:{hash}\\n{md5}\\n\"}}}}", path.display());
         let offer = offer(&text).unwrap();
         for (shown, expected) in [
-            (basic("bob:plain:text"), Ok(())),
-            (basic("ann:secret"), Ok(())),
-            (basic("ann:secret"), Ok(())),
-            (basic("tom:secret"), Ok(())),
-            (basic("tom:secret"), Ok(())),
+            (basic("bob:plain:text"), Ok("bob")),
+            (basic("ann:secret"), Ok("ann")),
+            (basic("ann:secret"), Ok("ann")),
+            (basic("tom:secret"), Ok("tom")),
+            (basic("tom:secret"), Ok("tom")),
             (basic("tom:Secret"), Err("invalid credentials")),
             (basic("ann:old"), Err("invalid credentials")),
             (basic("ann:"), Err("invalid credentials")),
@@ -125,6 +122,7 @@ mod tests {
             ("Basic ?".to_owned(), Err("invalid format")),
             ("Bearer x".to_owned(), Err("invalid authorization scheme")),
         ] {
+            let expected = expected.map(|user: &str| Some(user.into()));
             let expected = expected.map_err(|reason: &str| Denied::Unauthenticated(reason.to_owned()));
             assert_eq!(check(&offer, &shown).await, expected, "{shown}");
         }

@@ -98,7 +98,7 @@ impl Tokens {
 
 impl ServerAuth for Tokens {
     fn authenticate(&self, headers: &HeaderMap) -> Check<'_> {
-        Check::Done(self.check(headers).map_err(Denied::Unauthenticated))
+        Check::Done(self.check(headers).map(|()| None).map_err(Denied::Unauthenticated))
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::try_from(header).unwrap(), HeaderValue::from_str(value).unwrap());
         match offer.server.as_ref().unwrap().authenticate(&headers) {
-            Check::Done(Ok(())) => Ok(()),
+            Check::Done(Ok(None)) => Ok(()),
             Check::Done(Err(Denied::Unauthenticated(reason))) => Err(reason),
             _ => panic!("tokens are checked at once"),
         }

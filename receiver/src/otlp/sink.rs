@@ -143,12 +143,12 @@ impl Sink {
     /// Asks the authenticator, if there is one. Notes the user in what goes with the request.
     pub(super) async fn authenticate(&self, headers: &HeaderMap, request: &mut Extensions) -> Result<(), Failure> {
         let Some(auth) = &self.auth else { return Ok(()) };
-        auth.authenticate(headers).answer().await.map_err(|denied| match denied {
+        let user = auth.authenticate(headers).answer().await.map_err(|denied| match denied {
             Denied::Unauthenticated(reason) => Failure::new(Code::Unauthenticated, reason),
             Denied::Busy(reason) => Failure::new(Code::Unavailable, reason),
         })?;
-        if let Some(user) = auth.username(headers) {
-            request.insert(Username(user.into()));
+        if let Some(user) = user {
+            request.insert(Username(user));
         }
         Ok(())
     }

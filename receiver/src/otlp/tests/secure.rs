@@ -162,7 +162,7 @@ struct Doorman;
 impl ServerAuth for Doorman {
     fn authenticate(&self, headers: &HeaderMap) -> Check<'_> {
         match headers.get("x-key").map(|v| v.as_bytes()) {
-            Some(b"open sesame") => Check::Later(Box::pin(async { Ok(()) })),
+            Some(b"open sesame") => Check::Later(Box::pin(async { Ok(None) })),
             Some(b"knock knock") => Check::Done(Err(Denied::Busy("too many visitors".to_owned()))),
             _ => Check::Done(Err(Denied::Unauthenticated("missing or wrong key".to_owned()))),
         }
