@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto::{Batch, BuildContext, Peer, Tables, ValueKind};
+use proto::{Batch, BuildContext, Meta, Peer, Tables, ValueKind};
 
 use super::FACTORY;
 use crate::AnyProcessor;
@@ -76,54 +76,36 @@ fn every_action_edits_as_the_collector_does() {
 }
 
 #[test]
-fn request_metadata_is_a_source() {
-    let Ok(AnyProcessor::Inline(mut p)) = build("attributes: [{key: t, from_context: X-Tenant, action: insert}]")
-    else {
-        panic!("builds")
+fn the_request_of_a_batch_is_a_source() {
+    let check = |source: &str, requests: &[(Meta, &str)]| {
+        let yaml = format!("attributes: [{{key: x, from_context: {source}, default_value: none, action: insert}}]");
+        let Ok(AnyProcessor::Inline(mut p)) = build(&yaml) else { panic!("{yaml} builds") };
+        for ((meta, expected), shared_tables) in requests.iter().flat_map(|request| [(request, false), (request, true)])
+        {
+            let mut b = batch(&[]);
+            // Joined batches share tables; what is known of one request must not be remembered for others.
+            b.meta = Meta { shared_tables, ..meta.clone() };
+            p.process(&mut b);
+            assert_eq!(attributes(&b.tables), [format!("x={expected}:Str")], "{source}");
+        }
     };
-    let mut b = batch(&[]);
-    b.meta.client = Some(Arc::new(vec![("x-tenant".to_owned(), vec!["a".to_owned(), "b".to_owned()])]));
-    p.process(&mut b);
-    assert_eq!(attributes(&b.tables), ["t=a;b:Str"]);
-}
-
-#[test]
-fn the_user_that_was_let_in_is_a_source() {
-    let Ok(AnyProcessor::Inline(mut p)) =
-        build("attributes: [{key: user, from_context: auth.username, default_value: nobody, action: insert}]")
-    else {
-        panic!("builds")
+    let headers = |values: &[&str]| {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Meta { client: Some(Arc::new(vec![("x-tenant".to_owned(), values)])), ..Meta::default() }
     };
-    let mut from = |user: Option<&str>| {
-        let mut b = batch(&[]);
-        b.meta.username = user.map(Into::into);
-        b.meta.shared_tables = true;
-        p.process(&mut b);
-        attributes(&b.tables)
-    };
-    assert_eq!(from(Some("ann")), ["user=ann:Str"]);
-    assert_eq!(from(Some("bob")), ["user=bob:Str"]);
-    assert_eq!(from(None), ["user=nobody:Str"]);
-}
-
-#[test]
-fn the_address_of_the_client_is_a_source() {
-    let Ok(AnyProcessor::Inline(mut p)) =
-        build("attributes: [{key: from, from_context: client.address, default_value: nobody, action: insert}]")
-    else {
-        panic!("builds")
-    };
-    let mut from = |peer: Option<Peer>| {
-        let mut b = batch(&[]);
-        b.meta.peer = peer;
-        // Joined batches share tables; an address that is known must not be remembered for others.
-        b.meta.shared_tables = true;
-        p.process(&mut b);
-        attributes(&b.tables)
-    };
-    assert_eq!(from(Some(Peer::Socket("[::ffff:10.0.0.1]:4000".parse().unwrap()))), ["from=10.0.0.1:4000:Str"]);
-    assert_eq!(from(Some(Peer::Host("2001:db8::1".parse().unwrap()))), ["from=2001:db8::1:Str"]);
-    assert_eq!(from(None), ["from=nobody:Str"]);
+    let from = |peer: Peer| Meta { peer: Some(peer), ..Meta::default() };
+    let user = |name: &str| Meta { username: Some(name.into()), ..Meta::default() };
+    let unknown = (Meta::default(), "none");
+    for source in ["X-Tenant", "metadata.x-tenant"] {
+        check(source, &[(headers(&["a", "b"]), "a;b"), (headers(&["c"]), "c"), unknown.clone()]);
+    }
+    let (socket, host) = ("[::ffff:10.0.0.1]:4000".parse().unwrap(), "2001:db8::1".parse().unwrap());
+    check(
+        "client.address",
+        &[(from(Peer::Socket(socket)), "10.0.0.1:4000"), (from(Peer::Host(host)), "2001:db8::1"), unknown.clone()],
+    );
+    check("auth.username", &[(user("ann"), "ann"), (user("bob"), "bob"), unknown.clone()]);
+    check("auth.username", &[(headers(&["a"]), "none"), (user("ann"), "ann")]);
 }
 
 #[test]
