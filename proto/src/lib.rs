@@ -22,7 +22,7 @@ pub mod telemetry;
 pub use attrs::{AttrSetId, ValueId, ValueKind};
 pub use batch::{Batch, Meta, Peer, Selection};
 pub use context::BuildContext;
-pub use next::{Consume, Next, Refusal, RefusalKind};
+pub use next::{Consume, Next, Refusal, RefusalKind, Uses};
 pub use points::{
     Exemplar, ExponentialPoint, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint,
 };

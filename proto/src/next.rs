@@ -74,10 +74,35 @@ impl Refusal {
     }
 }
 
+/// What of a request is looked at downstream, of what a receiver may leave out when nobody does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uses {
+    /// The bytes that it came in (`meta.raw`): somebody may send them on as they are.
+    pub request: bool,
+    /// Counts and bounds of the buckets of histograms with explicit bounds.
+    pub buckets: bool,
+}
+
+impl Uses {
+    /// Everything.
+    pub const ALL: Uses = Uses { request: true, buckets: true };
+    /// Nothing of it.
+    pub const NONE: Uses = Uses { request: false, buckets: false };
+
+    /// What one of two uses.
+    pub fn or(self, other: Uses) -> Uses {
+        Uses { request: self.request || other.request, buckets: self.buckets || other.buckets }
+    }
+}
+
 /// Takes batches: a pipeline, a fan-out, a test.
 pub trait Consume: Send + Sync {
     /// Takes the batch or says why not.
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>>;
+    /// What is looked at there.
+    fn uses(&self) -> Uses {
+        Uses::ALL
+    }
 }
 
 /// Handle on what is downstream. Cheap to clone.
@@ -90,9 +115,28 @@ impl Next {
         Next(Arc::new(consumer))
     }
 
+    /// The same, of which is known that it looks at these.
+    pub fn with_uses(self, uses: Uses) -> Next {
+        struct Known(Next, Uses);
+        impl Consume for Known {
+            fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
+                self.0.send(batch)
+            }
+            fn uses(&self) -> Uses {
+                self.1
+            }
+        }
+        Next::new(Known(self, uses))
+    }
+
     /// Hands over a batch and waits until it is taken or refused.
     pub fn send(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
         self.0.consume(batch)
+    }
+
+    /// What is looked at downstream. Who reads requests need not keep the rest.
+    pub fn uses(&self) -> Uses {
+        self.0.uses()
     }
 }
 

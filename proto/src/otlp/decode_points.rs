@@ -46,7 +46,7 @@ impl Attributes {
     }
 }
 
-impl Decoder<'_> {
+impl Decoder {
     pub(super) fn any_number(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let mut attributes = Attributes::default();
@@ -83,7 +83,8 @@ impl Decoder<'_> {
     pub(super) fn any_histogram(&mut self, message: Reader, metric: u32) -> Result<(), DecodeError> {
         let first_exemplar = self.batch.exemplars.len();
         let first_count = self.batch.counts.len();
-        let mut bounds = ExplicitBounds { first: self.batch.bounds.len(), shared: None };
+        let first_bound = self.batch.bounds.len();
+        let mut bounds = ExplicitBounds { first: first_bound, shared: None };
         let mut attributes = Attributes::default();
         let (mut start_unix_nano, mut time_unix_nano, mut count, mut flags) = (0, 0, 0, 0);
         let (mut sum, mut min, mut max) = (None, None, None);
@@ -105,7 +106,12 @@ impl Decoder<'_> {
             }
         }
         let attrs = attributes.finish(self, message, 9)?;
-        let bounds = bounds.range(&self.batch);
+        let mut bounds = bounds.range(&self.batch);
+        if !self.limits.keeps_buckets {
+            self.batch.counts.truncate(first_count);
+            self.batch.bounds.truncate(first_bound);
+            bounds = range(first_bound, first_bound);
+        }
         let counts = range(first_count, self.batch.counts.len());
         let exemplars = range(first_exemplar, self.batch.exemplars.len());
         self.grow(|batch| &mut batch.histograms, message)?;
@@ -243,7 +249,7 @@ impl Decoder<'_> {
             let mut after = *reader;
             let packed = after.bytes_of(field)?;
             if packed.len().is_multiple_of(size_of::<f64>()) {
-                let place = self.last_bounds.place(packed, *reader, stored);
+                let place = self.last_bounds.place(packed, stored);
                 to.shared = ((place.start as usize) < to.first).then_some(place);
                 *reader = after;
                 return Ok(());
@@ -263,7 +269,7 @@ impl Decoder<'_> {
         self.charge(size_of::<P>(), point.pos() + point.rest().len())?;
         let column = column(&mut self.batch);
         if column.len() == column.capacity() {
-            let more = point.body_after() / (point.rest().len() + 2);
+            let more = self.body_bytes.saturating_sub(self.base + point.pos()) / (point.rest().len() + 2);
             column.reserve((more / 4).clamp(1, 1024));
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What bounds a decode and what can be wrong with a message.
 
-/// Bounds of one message. A message over a bound is refused as a whole; nothing is cut.
+/// Bounds of one message, and what of it is kept. A message over a bound is refused as a whole; nothing is cut.
 #[derive(Clone, Debug)]
 pub struct DecodeLimits {
     /// Bytes of the message, decompressed. Never more than [`DecodeLimits::MAX_BODY_BYTES`].
@@ -15,6 +15,9 @@ pub struct DecodeLimits {
     /// [`DecodeLimits::MEMORY_PER_BYTE`] more, and what was read so far is held against it: a message of elements
     /// that are two bytes on the wire and a hundred times that in memory is refused early.
     pub spare_bytes: usize,
+    /// Whether counts and bounds of the buckets of histograms are kept. When nobody looks at them they are only
+    /// checked; those of exponential histograms are always kept.
+    pub keeps_buckets: bool,
 }
 
 impl DecodeLimits {
@@ -23,6 +26,12 @@ impl DecodeLimits {
     /// A point with a time and a value takes 3 times its bytes, one with attributes of its own 5 times, an exponential
     /// histogram without values 7 times, and bucket counts of one byte 8 times.
     pub const MEMORY_PER_BYTE: usize = 8;
+
+    /// Refuses a body that is too long.
+    pub(super) fn check_length(&self, body_bytes: usize) -> Result<(), DecodeError> {
+        let limit = self.body_bytes.min(DecodeLimits::MAX_BODY_BYTES);
+        if body_bytes > limit { Err(DecodeError::Limit { what: "bytes", limit }) } else { Ok(()) }
+    }
 
     /// Memory that the first `read` bytes of a message may take.
     #[inline]
@@ -39,6 +48,7 @@ impl Default for DecodeLimits {
             attributes_per_set: 4096,
             values_per_attribute: 65_536,
             spare_bytes: 1 << 20,
+            keeps_buckets: true,
         }
     }
 }
@@ -75,4 +85,14 @@ pub enum DecodeError {
         /// What they may take.
         memory: usize,
     },
+}
+
+impl DecodeError {
+    /// The same error in bytes that begin at this offset of the message.
+    pub(super) fn behind(self, base: usize) -> DecodeError {
+        match self {
+            DecodeError::Malformed { problem, offset } => DecodeError::Malformed { problem, offset: base + offset },
+            other => other,
+        }
+    }
 }

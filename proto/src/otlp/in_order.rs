@@ -10,7 +10,7 @@ use crate::points::{
     ExponentialBuckets, ExponentialPoint, HistogramPoint, NumberPoint, NumberValue, Quantile, Range32, SummaryPoint,
 };
 
-impl Decoder<'_> {
+impl Decoder {
     /// Takes a number point, unless it is to be read the general way.
     #[inline]
     pub(super) fn number_in_order(&mut self, message: Reader, metric: u32) -> Result<bool, DecodeError> {
@@ -57,6 +57,7 @@ impl Decoder<'_> {
             return Ok(false);
         }
         self.grow(|batch| &mut batch.histograms, message)?;
+        let (counts, bounds) = if self.limits.keeps_buckets { (counts, bounds) } else { Default::default() };
         let batch = &mut self.batch;
         batch.counts.extend(counts.iter().map(|word| u64::from_le_bytes(*word)));
         batch.histograms.push(HistogramPoint {
@@ -68,7 +69,7 @@ impl Decoder<'_> {
             sum,
             min,
             max,
-            bounds: self.last_bounds.place(bounds.as_flattened(), message, &mut batch.bounds),
+            bounds: self.last_bounds.place(bounds.as_flattened(), &mut batch.bounds),
             counts: Range32 { start: first_count as u32, len: counts.len() as u32 },
             flags,
             exemplars: Range32 { start: batch.exemplars.len() as u32, len: 0 },
@@ -173,7 +174,7 @@ impl Decoder<'_> {
     ) -> Result<AttrSetId, DecodeError> {
         let key = tag << 3 | 2;
         let Some(list) = rest.strip_prefix(&[key]) else { return Ok(AttrSetId::EMPTY) };
-        if let Some((set, after)) = self.expected_run(list, message, key) {
+        if let Some((set, after)) = self.expected_run(list, key) {
             *rest = after;
             return Ok(set);
         }

@@ -61,11 +61,6 @@ impl<'a> Reader<'a> {
         Reader { body, rest: body, depth }
     }
 
-    /// Another range of the same body, as a message on the same level.
-    pub(super) fn range(self, pos: usize, end: usize) -> Reader<'a> {
-        Reader { rest: &self.body[pos..end], ..self }
-    }
-
     /// The rest of this message from one of its later bytes on.
     #[inline]
     pub(super) fn at(self, rest: &'a [u8]) -> Reader<'a> {
@@ -89,21 +84,10 @@ impl<'a> Reader<'a> {
         &self.body[start..self.pos()]
     }
 
-    /// Some bytes of the body by offset and length, if they are within it.
-    #[inline]
-    pub(super) fn body(&self, start: u32, len: u32) -> Option<&'a [u8]> {
-        self.body.get(start as usize..)?.get(..len as usize)
-    }
-
     /// Steps over bytes that were seen to be well-formed fields.
     #[inline]
     pub(super) fn advance(&mut self, len: usize) {
         self.rest = &self.rest[len..];
-    }
-
-    /// Number of bytes of the body from the current position on.
-    pub(super) fn body_after(&self) -> usize {
-        self.body.len() - self.pos()
     }
 
     /// Bytes left in this message.

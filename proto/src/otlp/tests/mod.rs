@@ -4,6 +4,7 @@ mod density;
 mod dice;
 mod json;
 mod merge;
+mod pieces;
 mod protobuf;
 mod reference;
 

@@ -9,7 +9,7 @@ use super::Dice;
 use super::reference::{comparable, content};
 use crate::otlp::wire::Reader;
 use crate::otlp::{Capacities, DecodeError, DecodeLimits, decode, decode_like, encode};
-use crate::{Batch, NumberValue, ValueKind};
+use crate::{Batch, NumberValue, Range32, ValueKind};
 
 fn ours(bytes: &[u8]) -> Result<Batch, DecodeError> {
     decode(Bytes::copy_from_slice(bytes), &DecodeLimits::default())
@@ -101,6 +101,35 @@ proptest! {
         }
         check(&metric_request(&bytes))?;
         check(&bytes)?;
+    }
+
+    #[test]
+    fn without_buckets_everything_else_is_the_same(
+        dice in prop::collection::vec(any::<u8>(), 0..2000),
+        damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        seed: u64,
+    ) {
+        let mut dice = Dice::new(&dice);
+        let mut fields = fields_of(&dice.histogram().encode_to_vec());
+        fields.extend_from_within(..fields.len() / 2);
+        fields.sort_by_key(|field| crate::symbols::hash_bytes(field) ^ seed);
+        let mut bytes = [dice.request().encode_to_vec(), point_request(9, &fields.concat())].concat();
+        if let Some((at, to)) = damage {
+            let at = at.index(bytes.len());
+            bytes[at] = to;
+        }
+        let limits = DecodeLimits { keeps_buckets: false, ..DecodeLimits::default() };
+        let read = decode(bytes.clone().into(), &limits).map(|batch| {
+            assert!(batch.bounds.is_empty(), "{:?}", batch.bounds);
+            comparable(content(&batch))
+        });
+        let expected = ours(&bytes).map(|mut batch| {
+            for point in &mut batch.histograms {
+                (point.bounds, point.counts) = (Range32::default(), Range32::default());
+            }
+            comparable(content(&batch))
+        });
+        prop_assert_eq!(read, expected);
     }
 
     #[test]
