@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use exporter::ExporterNode;
 use processor::{Processor, Verdict};
-use proto::{Batch, BoxFuture, Consume, Counter, Next, Refusal, Telemetry};
+use proto::{Batch, BoxFuture, Consume, Counter, Next, Refusal, Telemetry, Uses};
 
 /// A processor with its counters.
 pub struct Step {
@@ -92,6 +92,11 @@ impl Consume for Inline {
             Verdict::Refuse(refusal) => Box::pin(async { Err(refusal) }),
         }
     }
+
+    fn uses(&self) -> Uses {
+        let steps = self.steps.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        steps.iter().rev().fold(self.next.uses(), |behind, step| step.processor.uses(behind))
+    }
 }
 
 /// The end of a pipeline with a single exporter.
@@ -100,5 +105,9 @@ pub struct ToExporter(pub Arc<dyn ExporterNode>);
 impl Consume for ToExporter {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
         self.0.export(Arc::new(batch))
+    }
+
+    fn uses(&self) -> Uses {
+        self.0.uses()
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Built, Diagnostic, Node};
-use proto::{Batch, BoxFuture, BuildContext, Refusal};
+use proto::{Batch, BoxFuture, BuildContext, Refusal, Uses};
 
 /// An encoded request: what is queued, retried and sent.
 pub trait OutgoingRequest: Send + Sync + 'static {
@@ -115,6 +115,10 @@ pub trait Exporter: Send + Sync + 'static {
     }
     /// A new encoder; called once, and again only if the encoder panicked.
     fn encoder(&self) -> Self::Encoder;
+    /// What of requests its encoder looks at.
+    fn uses(&self) -> Uses {
+        Uses { request: false, ..Uses::ALL }
+    }
     /// One attempt.
     fn send<'a>(&'a self, request: &'a <Self::Encoder as Encoder>::Request) -> BoxFuture<'a, Outcome>;
     /// Lets go of what it holds (files); called once, after the last request.
@@ -128,6 +132,10 @@ pub trait ExporterNode: Send + Sync {
     /// What it expects before it in its pipelines.
     fn expects(&self) -> Option<Expectation> {
         None
+    }
+    /// What of requests it looks at.
+    fn uses(&self) -> Uses {
+        Uses::ALL
     }
     /// Checks that it can run and starts its tasks. Called once, before any batch.
     fn start(&self) -> BoxFuture<'_, Result<(), String>>;

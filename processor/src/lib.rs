@@ -16,7 +16,7 @@ mod tables_cache;
 use std::borrow::Cow;
 
 use config::{Built, Node};
-use proto::{Batch, BuildContext, Next, Refusal, Stop, Task};
+use proto::{Batch, BuildContext, Next, Refusal, Stop, Task, Uses};
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub trait Processor: Send {
     /// Edits `batch`. Points that it removes are counted by itself under
     /// `otelcol_ecs_dropped_metric_points{processor,reason}`.
     fn process(&mut self, batch: &mut Batch) -> Verdict;
+    /// What of requests is looked at by it or by those behind it, who look at `behind`.
+    fn uses(&self, behind: Uses) -> Uses;
 }
 
 /// A processor with a life of its own: it buffers batches and hands them on later.
@@ -58,6 +60,9 @@ pub struct ProcessorFactory {
     /// Checks the section (null when empty) and builds; reports every problem it finds.
     pub build: fn(&Node, &BuildContext) -> Built<AnyProcessor>,
 }
+
+#[cfg(test)]
+mod tests;
 
 /// The processors of this binary.
 pub static FACTORIES: &[&ProcessorFactory] = &[

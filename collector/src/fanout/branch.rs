@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use proto::{Batch, Counter, Gauge, Refusal, Stop, Telemetry};
+use proto::{Batch, Counter, Gauge, Refusal, Stop, Telemetry, Uses};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -69,6 +69,11 @@ impl Branch {
             backlog: Mutex::default(),
             wake: Notify::new(),
         }
+    }
+
+    /// What of requests is looked at there.
+    pub(super) fn uses(&self) -> Uses {
+        self.target.uses()
     }
 
     /// Offers a batch, unless others wait here already.

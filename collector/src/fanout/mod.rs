@@ -16,7 +16,7 @@ use std::time::Duration;
 use exporter::ExporterNode;
 use futures_util::future::{FutureExt, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use proto::{Batch, BoxFuture, Consume, Next, Refusal, Stop, Task, Telemetry};
+use proto::{Batch, BoxFuture, Consume, Next, Refusal, Stop, Task, Telemetry, Uses};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -39,6 +39,13 @@ impl Target {
         match self {
             Target::Exporter(exporter) => exporter.export(batch),
             Target::Pipeline(next) => next.send(Arc::unwrap_or_clone(batch)),
+        }
+    }
+
+    fn uses(&self) -> Uses {
+        match self {
+            Target::Exporter(exporter) => exporter.uses(),
+            Target::Pipeline(next) => next.uses(),
         }
     }
 }
@@ -72,6 +79,10 @@ impl Consume for FanOut {
             tokio::spawn(round.run(tell));
             told.await.unwrap_or_else(|_| Err(Refusal::retry("the service is stopping")))
         })
+    }
+
+    fn uses(&self) -> Uses {
+        self.0.iter().map(Branch::uses).fold(Uses::NONE, Uses::or)
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use exporter::ExporterNode;
-use proto::{Batch, BoxFuture, Consume, NumberPoint, NumberValue, Refusal, Stop, Telemetry};
+use proto::{Batch, BoxFuture, Consume, Next, NumberPoint, NumberValue, Refusal, Stop, Telemetry, Uses};
 
 use super::{FanOut, PATIENCE, Target};
+use crate::graph::{Inline, ToExporter};
 
 /// A branch that refuses while `refuse` holds a refusal, answers after `delay`, and remembers the times of what it took.
 #[derive(Default)]
@@ -14,9 +15,13 @@ struct Fake {
     refuse: Mutex<Option<Refusal>>,
     delay: Mutex<Duration>,
     taken: Mutex<Vec<u64>>,
+    uses: Option<Uses>,
 }
 
 impl ExporterNode for Fake {
+    fn uses(&self) -> Uses {
+        self.uses.unwrap_or(Uses::ALL)
+    }
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async { Ok(()) })
     }
@@ -112,6 +117,22 @@ async fn what_a_branch_cannot_take_before_the_end_is_counted_at_that_branch() {
     let lost = crate::graph::dropped(&w.telemetry, "branch", "bad", "branch_refused");
     assert_eq!(lost.get(), 1);
     assert_eq!(*w.good.taken.lock().unwrap(), [1]);
+}
+
+#[test]
+fn what_any_branch_looks_at_is_looked_at() {
+    let none = Uses::NONE;
+    let (request, buckets) = (Uses { request: true, ..none }, Uses { buckets: true, ..none });
+    for (exporter, behind, expected) in
+        [(none, none, none), (request, none, request), (none, buckets, buckets), (request, buckets, Uses::ALL)]
+    {
+        let fake = |uses| Arc::new(Fake { uses: Some(uses), ..Fake::default() });
+        let pipeline = Inline::new(Vec::new(), Next::new(ToExporter(fake(behind))));
+        let targets = [Target::Exporter(fake(exporter)), Target::Pipeline(Next::new(pipeline))];
+        let targets = targets.into_iter().map(|target| (String::new(), target)).collect();
+        let (fan_out, _) = FanOut::new(targets, &Telemetry::default(), Stop::new());
+        assert_eq!(Next::new(fan_out).uses(), expected);
+    }
 }
 
 impl World {

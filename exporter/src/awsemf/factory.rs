@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::pattern::GoRegex;
 use config::{Built, Node, has_errors};
-use proto::{Batch, BoxFuture, BuildContext, Counter};
+use proto::{Batch, BoxFuture, BuildContext, Counter, Uses};
 
 use super::config::{AwsEmfConfig, Output, TranslationSettings};
 use super::translator::Translator;
@@ -81,6 +81,11 @@ struct AwsEmf {
 }
 
 impl Exporter for AwsEmf {
+    /// Histograms are written as count, sum, least and greatest value.
+    fn uses(&self) -> Uses {
+        Uses::NONE
+    }
+
     type Encoder = AwsEmfEncoder;
 
     fn expects(&self) -> Option<Expectation> {

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use ::config::{Built, Diagnostic, Node, decode, has_errors};
 use bytes::Bytes;
-use proto::{Batch, BoxFuture, BuildContext, otlp};
+use proto::{Batch, BoxFuture, BuildContext, Uses, otlp};
 use serde::de::DeserializeOwned;
 
 use crate::sender::Sender;
@@ -123,6 +123,10 @@ impl Exporter for OtlpExporter {
             self.peers.get_or_init(|| peers);
             Ok(())
         })
+    }
+
+    fn uses(&self) -> Uses {
+        Uses { request: !self.json, ..Uses::ALL }
     }
 
     fn encoder(&self) -> OtlpEncoder {

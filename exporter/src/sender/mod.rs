@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use proto::{Batch, BoxFuture, BuildContext, Refusal, Stop};
+use proto::{Batch, BoxFuture, BuildContext, Refusal, Stop, Uses};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -107,6 +107,10 @@ impl<E: Exporter> Sender<E> {
 impl<E: Exporter> ExporterNode for Sender<E> {
     fn expects(&self) -> Option<Expectation> {
         self.inner.exporter.expects()
+    }
+
+    fn uses(&self) -> Uses {
+        self.inner.exporter.uses()
     }
 
     fn start(&self) -> BoxFuture<'_, Result<(), String>> {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ::config::{Built, Node};
-use proto::{Batch, BoxFuture, BuildContext, Consume, Counter, Histogram, Next, Refusal, Share, Stop, Task};
+use proto::{Batch, BoxFuture, BuildContext, Consume, Counter, Histogram, Next, Refusal, Share, Stop, Task, Uses};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -52,17 +52,26 @@ struct Batcher(Arc<Shared>);
 impl Stage for Batcher {
     fn connect(self: Box<Self>, next: Next, stop: Stop) -> (Next, Task) {
         let shared = self.0;
-        let entry = Next::new(Entry(shared.clone()));
+        // Requests are joined here.
+        let uses = Uses { request: false, ..next.uses() };
+        let entry = Next::new(Entry { shared: shared.clone(), uses });
         (entry, Box::pin(async move { shared.run(next, stop).await }))
     }
 }
 
-struct Entry(Arc<Shared>);
+struct Entry {
+    shared: Arc<Shared>,
+    uses: Uses,
+}
 
 impl Consume for Entry {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
-        let answer = self.0.take(&batch);
+        let answer = self.shared.take(&batch);
         Box::pin(async { answer })
+    }
+
+    fn uses(&self) -> Uses {
+        self.uses
     }
 }
 

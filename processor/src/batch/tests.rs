@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use proto::{AttrSetId, Batch, BuildContext, Next, NumberPoint, NumberValue, Range32, Refusal, Stop};
+use proto::{AttrSetId, Batch, BuildContext, Next, NumberPoint, NumberValue, Range32, Refusal, Stop, Uses};
 
 use super::FACTORY;
 use crate::AnyProcessor;
@@ -98,6 +98,11 @@ impl World {
         let lost = lost.telemetry.counter("otelcol_ecs_dropped_metric_points", "", &labels).get();
         (destination.got.lock().unwrap().clone(), lost)
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn joined_requests_are_not_what_came_in() {
+    assert_eq!(world("").entry.uses(), Uses { request: false, ..Uses::ALL });
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use ::config::{Built, Node};
-use proto::{Batch, BuildContext, Counter, Refusal};
+use proto::{Batch, BuildContext, Counter, Refusal, Uses};
 
 use self::config::Limits;
 use crate::{AnyProcessor, Processor, ProcessorFactory, Verdict};
@@ -111,6 +111,10 @@ impl Limiter {
 }
 
 impl Processor for Limiter {
+    fn uses(&self, behind: Uses) -> Uses {
+        behind
+    }
+
     fn process(&mut self, batch: &mut Batch) -> Verdict {
         self.check();
         let points = batch.points() as u64;

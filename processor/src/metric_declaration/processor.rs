@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::config::{Built, Node, Spanned};
 use proto::points::Point;
-use proto::{AttrSetId, Batch, BuildContext, Counter, Selection, SymbolId, Tables};
+use proto::{AttrSetId, Batch, BuildContext, Counter, Selection, SymbolId, Tables, Uses};
 use serde::Deserialize;
 
 use super::{DeclarationConfig, DeclarationMask, Declarations, MaskId, Rollup, SelectorMemo, compile};
@@ -65,6 +65,10 @@ struct MetricDeclaration {
 }
 
 impl Processor for MetricDeclaration {
+    fn uses(&self, behind: Uses) -> Uses {
+        behind
+    }
+
     fn process(&mut self, batch: &mut Batch) -> Verdict {
         let tables = batch.tables.clone();
         let mut marker = Marker::new(&self.declarations, &mut self.memo, &tables);

@@ -12,7 +12,7 @@ mod transform;
 mod work;
 
 use ::config::{Built, Node};
-use proto::{Batch, BuildContext};
+use proto::{Batch, BuildContext, Uses};
 
 use self::config::Transform;
 use self::relabel::Relabel;
@@ -50,6 +50,11 @@ struct MetricsTransform {
 }
 
 impl Processor for MetricsTransform {
+    /// Points that become one have their buckets added up. A request that was edited is no longer what came in.
+    fn uses(&self, behind: Uses) -> Uses {
+        Uses { request: false, buckets: behind.buckets || self.relabel.is_none() }
+    }
+
     fn process(&mut self, batch: &mut Batch) -> Verdict {
         if let Some(relabel) = &mut self.relabel {
             relabel.process(&self.transforms, batch);

@@ -6,7 +6,7 @@ mod tests;
 use std::sync::Arc;
 
 use config::{Built, Diagnostic, Node, Spanned};
-use proto::{Batch, BuildContext, Tables};
+use proto::{Batch, BuildContext, Tables, Uses};
 use serde::Deserialize;
 
 use crate::actions::{ActionConfig, Actions, Origin};
@@ -44,6 +44,11 @@ struct Resource {
 }
 
 impl Processor for Resource {
+    /// A request that was edited is no longer what came in.
+    fn uses(&self, behind: Uses) -> Uses {
+        Uses { request: false, ..behind }
+    }
+
     fn process(&mut self, batch: &mut Batch) -> Verdict {
         let origin = Origin::of(&batch.meta);
         if batch.meta.shared_tables && origin.is_unknown() {

@@ -11,7 +11,10 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
 use super::buffers::{Buffer, Buffers};
+use super::early::Early;
+use super::inflate::Encoding;
 use super::room::{FREE_BYTES, Held, READ_TIME, Room};
+use super::sink::{Form, Parcel, Sink};
 
 /// Reserved at most before a body's bytes have come, whatever its head announces.
 const RESERVED_BYTES: usize = 1 << 20;
@@ -68,30 +71,52 @@ impl Frames {
     }
 }
 
-/// Reads a whole body of at most `limit` bytes. One that comes in one piece is not copied. For a large one there is
-/// room when it returns, as much as `limit` if it is `compressed`.
+/// Reads a whole body of at most `limit` bytes. One that comes in one piece is not copied, and one that needs no copy
+/// is decoded while it comes in. For a large one there is room when it returns, as much as `limit` if it is compressed.
 pub(super) async fn read(
     body: Incoming,
     limit: usize,
-    compressed: bool,
-    room: &Room,
-) -> Result<(Bytes, Held), ReadError> {
+    encoding: Option<Encoding>,
+    form: Form,
+    sink: &Sink,
+) -> Result<Parcel, ReadError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(ReadError::TooLarge);
     }
-    let needed = if compressed || body.size_hint().exact().is_none() { limit } else { announced };
+    let exact = body.size_hint().exact().is_some();
+    let needed = if encoding.is_some() || !exact { limit } else { announced };
+    let may_be_early = exact && encoding.is_none() && form == Form::Protobuf;
     let mut frames = Frames::new(body);
-    let mut pieces = Pieces::new(room.buffers());
+    let mut pieces = Pieces::new(sink.room().buffers());
     while let Some(data) = frames.next().await? {
+        if may_be_early
+            && pieces.bytes().is_empty()
+            && data.len() < announced
+            && let Some(early) = sink.early(announced)
+        {
+            return read_early(early, data, frames).await;
+        }
         let read = pieces.bytes().len() + data.len();
         if read > limit {
             return Err(ReadError::TooLarge);
         }
-        frames.make_room(read, needed, room).await;
+        frames.make_room(read, needed, sink.room()).await;
         pieces.push(data, announced);
     }
-    Ok((pieces.into_bytes(), frames.into_held()))
+    let bytes = pieces.into_bytes();
+    let encoding = encoding.filter(|_| !bytes.is_empty());
+    Ok(Parcel::Whole { bytes, encoding, held: frames.into_held() })
+}
+
+async fn read_early(mut early: Box<Early>, first: Bytes, mut frames: Frames) -> Result<Parcel, ReadError> {
+    early.push(&first);
+    // Its memory is free for the next piece.
+    drop(first);
+    while let Some(data) = frames.next().await? {
+        early.push(&data);
+    }
+    Ok(Parcel::Decoded(early))
 }
 
 /// A body while it comes in; one that comes in one piece is not copied.

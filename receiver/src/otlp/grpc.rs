@@ -14,6 +14,7 @@ use proto::BoxFuture;
 use tonic::{Code, Status};
 
 use super::body::{Frames, Pieces, ReadError, Reply};
+use super::early::Early;
 use super::inflate::{Encoding, InflateError};
 use super::server::{Close, Handler};
 use super::sink::{Failure, Form, Parcel, Sink};
@@ -81,6 +82,13 @@ impl GrpcHandler {
         let mut length = None;
         let mut frames = Frames::new(body);
         while let Some(data) = frames.next().await.map_err(not_read)? {
+            if buffer.bytes().is_empty()
+                && let Some(early) = self.early(&data)
+            {
+                let parcel = read_early(early, data, frames).await?;
+                encoding(headers)?;
+                return Ok(parcel);
+            }
             let known = length.or_else(|| announced(&data).filter(|_| buffer.bytes().is_empty()));
             buffer.push(data, known.map_or(0, |length| PREFIX_BYTES + length));
             if length.is_none() {
@@ -90,35 +98,33 @@ impl GrpcHandler {
                 }
             }
             if length.is_some_and(|length| buffer.bytes().len() > PREFIX_BYTES + length) {
-                return Err(Failure::new(Code::Internal, "a unary request has more than one message"));
+                return Err(more_than_one());
             }
             // A compressed message may become as large as one can be.
             let needed = length.filter(|_| buffer.bytes().first() == Some(&0)).unwrap_or(self.message_bytes);
             frames.make_room(buffer.bytes().len(), needed, self.sink.room()).await;
         }
         let Some(length) = length.filter(|&length| buffer.bytes().len() == PREFIX_BYTES + length) else {
-            return Err(Failure::new(Code::Internal, "the request ends within its message"));
+            return Err(cut_off());
         };
-        let mut frame = buffer.into_bytes();
-        let flag = frame.get_u8();
-        frame.advance(PREFIX_BYTES - 1);
-        debug_assert_eq!(frame.len(), length);
-        let encoding = headers.get("grpc-encoding").map_or(b"identity".as_slice(), |v| v.as_bytes());
-        let encoding = match encoding {
-            b"identity" => None,
-            name => {
-                let name = String::from_utf8_lossy(name);
-                let known = Encoding::of_grpc(&name);
-                let missing = format!("grpc: Decompressor is not installed for grpc-encoding \"{name}\"");
-                Some(known.ok_or_else(|| Failure::new(Code::Unimplemented, missing))?)
-            }
+        let mut bytes = buffer.into_bytes();
+        let flag = bytes.get_u8();
+        bytes.advance(PREFIX_BYTES - 1);
+        debug_assert_eq!(bytes.len(), length);
+        let encoding = encoding(headers)?;
+        let encoding = match (flag, encoding) {
+            (0, _) => None,
+            (1, Some(encoding)) => Some(encoding),
+            (1, None) => return Err(Failure::new(Code::Internal, "compressed message without a grpc-encoding")),
+            _ => return Err(Failure::new(Code::Internal, "the message has an unknown compression flag")),
         };
-        match (flag, encoding) {
-            (0, _) => Ok(Parcel { bytes: frame, encoding: None, held: frames.into_held() }),
-            (1, Some(encoding)) => Ok(Parcel { bytes: frame, encoding: Some(encoding), held: frames.into_held() }),
-            (1, None) => Err(Failure::new(Code::Internal, "compressed message without a grpc-encoding")),
-            _ => Err(Failure::new(Code::Internal, "the message has an unknown compression flag")),
-        }
+        Ok(Parcel::Whole { bytes, encoding, held: frames.into_held() })
+    }
+
+    /// Begins to decode the message that these bytes begin, if there is more of it and nothing speaks against it.
+    fn early(&self, first: &[u8]) -> Option<EarlyMessage> {
+        let length = announced(first).filter(|&length| first[0] == 0 && first.len() < PREFIX_BYTES + length)?;
+        Some(EarlyMessage { message: self.sink.early(length)?, length })
     }
 
     fn not_inflated(&self, error: InflateError) -> Failure {
@@ -138,6 +144,44 @@ impl GrpcHandler {
         };
         Failure::new(Code::ResourceExhausted, text)
     }
+}
+
+/// A message that is decoded while it comes in, and its length.
+struct EarlyMessage {
+    message: Box<Early>,
+    length: usize,
+}
+
+async fn read_early(early: EarlyMessage, first: Bytes, mut frames: Frames) -> Result<Parcel, Failure> {
+    let EarlyMessage { mut message, length } = early;
+    message.push(&first[PREFIX_BYTES..]);
+    drop(first);
+    while let Some(data) = frames.next().await.map_err(not_read)? {
+        if message.read_bytes() + data.len() > length {
+            return Err(more_than_one());
+        }
+        message.push(&data);
+    }
+    if message.read_bytes() < length { Err(cut_off()) } else { Ok(Parcel::Decoded(message)) }
+}
+
+fn more_than_one() -> Failure {
+    Failure::new(Code::Internal, "a unary request has more than one message")
+}
+
+fn cut_off() -> Failure {
+    Failure::new(Code::Internal, "the request ends within its message")
+}
+
+/// The compression that the headers name.
+fn encoding(headers: &HeaderMap) -> Result<Option<Encoding>, Failure> {
+    let name = headers.get("grpc-encoding").map_or(b"identity".as_slice(), |v| v.as_bytes());
+    if name == b"identity" {
+        return Ok(None);
+    }
+    let name = String::from_utf8_lossy(name);
+    let missing = || format!("grpc: Decompressor is not installed for grpc-encoding \"{name}\"");
+    Encoding::of_grpc(&name).map(Some).ok_or_else(|| Failure::new(Code::Unimplemented, missing()))
 }
 
 fn not_read(error: ReadError) -> Failure {

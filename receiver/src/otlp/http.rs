@@ -122,7 +122,7 @@ impl HttpHandler {
             return Ok(reply(StatusCode::UNSUPPORTED_MEDIA_TYPE, "text/plain", text));
         };
         let (head, body) = request.into_parts();
-        let taken = match self.body(body, encoding).await? {
+        let taken = match self.body(body, encoding, form).await? {
             Ok(parcel) => self.sink.take(parcel, form, &head, not_inflated).await,
             Err(failure) => Err(failure),
         };
@@ -135,17 +135,19 @@ impl HttpHandler {
     }
 
     /// Reads the body. The inner error is told to the client, the outer closes the connection.
-    async fn body(&self, body: Incoming, encoding: Option<Encoding>) -> Result<Result<Parcel, Failure>, Close> {
-        let reading = read(body, self.body_bytes, encoding.is_some(), self.sink.room());
+    async fn body(
+        &self,
+        body: Incoming,
+        encoding: Option<Encoding>,
+        form: Form,
+    ) -> Result<Result<Parcel, Failure>, Close> {
+        let reading = read(body, self.body_bytes, encoding, form, &self.sink);
         let read = match self.read_timeout {
             Some(limit) => tokio::time::timeout(limit, reading).await.map_err(|_| Close)?,
             None => reading.await,
         };
         Ok(match read {
-            Ok((bytes, held)) => {
-                let encoding = encoding.filter(|_| !bytes.is_empty());
-                Ok(Parcel { bytes, encoding, held })
-            }
+            Ok(parcel) => Ok(parcel),
             Err(ReadError::TooLarge) => Err(Failure::new(Code::InvalidArgument, TOO_LARGE)),
             Err(ReadError::Broken(error)) => {
                 Err(Failure::new(Code::InvalidArgument, format!("cannot read the request body: {error}")))

@@ -6,6 +6,7 @@ mod buffers;
 pub mod config;
 mod cors;
 mod direct;
+mod early;
 mod grpc;
 mod http;
 mod inflate;

@@ -15,6 +15,8 @@ use super::buffers::Buffers;
 const BODIES_BYTES: usize = 64 << 20;
 /// A body that is read takes no room up to here.
 pub(super) const FREE_BYTES: usize = 1 << 20;
+/// Bodies that are decoded while they come in, at once.
+const EARLY: usize = 4;
 /// For reading a body that has room: others may wait for it.
 pub(super) const READ_TIME: Duration = Duration::from_secs(60);
 
@@ -23,6 +25,7 @@ pub(super) struct Room {
     bytes: Arc<Semaphore>,
     all: usize,
     workers: Arc<Semaphore>,
+    early: Arc<Semaphore>,
     buffers: Buffers,
 }
 
@@ -35,6 +38,7 @@ impl Room {
             bytes: Arc::new(Semaphore::new(all)),
             all,
             workers: Arc::new(Semaphore::new(workers)),
+            early: Arc::new(Semaphore::new(EARLY)),
             buffers: Buffers::default(),
         }
     }
@@ -50,6 +54,11 @@ impl Room {
         let bytes = u32::try_from(bytes.min(self.all)).unwrap_or(u32::MAX);
         // It is never closed.
         Held(self.bytes.clone().acquire_many_owned(bytes).await.ok())
+    }
+
+    /// Leave to decode a body while it comes in, unless enough others are.
+    pub(super) fn early(&self) -> Option<OwnedSemaphorePermit> {
+        self.early.clone().try_acquire_owned().ok()
     }
 
     /// Does a job on a blocking thread, once fewer jobs run than there are processors. `None` when it was interrupted.

@@ -8,10 +8,13 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
 use proto::auth::{Denied, ServerAuth};
-use proto::otlp::{Capacities, DecodeError, DecodeLimits, RpcStatus, decode, decode_json_within, decode_like};
+use proto::otlp::{
+    Capacities, DecodeError, DecodeLimits, PieceDecoder, RpcStatus, decode, decode_json_within, decode_like,
+};
 use proto::{Batch, BuildContext, Counter, Next, Peer, Refusal, RefusalKind};
 use tonic::Code;
 
+use super::early::Early;
 use super::inflate::{Encoding, InflateError};
 use super::room::{Held, Room};
 use super::server::PeerAddress;
@@ -69,13 +72,18 @@ impl From<DecodeError> for Failure {
     }
 }
 
-/// A body as it came.
-pub(super) struct Parcel {
-    pub(super) bytes: Bytes,
-    /// How the bytes are compressed.
-    pub(super) encoding: Option<Encoding>,
-    /// The room that was taken for reading it.
-    pub(super) held: Held,
+/// A body.
+pub(super) enum Parcel {
+    /// As it came.
+    Whole {
+        bytes: Bytes,
+        /// How the bytes are compressed.
+        encoding: Option<Encoding>,
+        /// The room that was taken for reading it.
+        held: Held,
+    },
+    /// Decoded while it came.
+    Decoded(Box<Early>),
 }
 
 /// Why a body could not be read.
@@ -100,6 +108,8 @@ pub(super) struct Sink {
     room: Arc<Room>,
     auth: Option<Arc<dyn ServerAuth>>,
     include_metadata: bool,
+    /// Whether bodies are of use once they are decoded.
+    forwards: bool,
     limits: DecodeLimits,
     last: Arc<Mutex<Capacities>>,
     peer: fn(SocketAddr) -> Peer,
@@ -118,15 +128,17 @@ impl Sink {
         include_metadata: bool,
         auth: Option<Arc<dyn ServerAuth>>,
     ) -> Sink {
+        let uses = next.uses();
         let labels = [("receiver", context.id.as_str()), ("transport", transport)];
         Sink {
+            forwards: uses.request,
             next,
             room,
             auth,
             include_metadata,
             last: Arc::default(),
             peer: if transport == "grpc" { Peer::Socket } else { |address| Peer::Host(address.ip()) },
-            limits: DecodeLimits { body_bytes, ..DecodeLimits::default() },
+            limits: DecodeLimits { body_bytes, keeps_buckets: uses.buckets, ..DecodeLimits::default() },
             accepted: context.telemetry.counter(
                 "otelcol_receiver_accepted_metric_points",
                 "Number of metric points successfully pushed into the pipeline. [Alpha]",
@@ -172,10 +184,16 @@ impl Sink {
             Unreadable::Decode(error) => error.into(),
         };
         // The room is held until the pipeline has answered.
-        let (mut batch, _held) = match self.small(&parcel).map_err(unreadable)? {
-            Some(body) => (read(body, form, &self.limits, &self.last)?, parcel.held),
-            None => self.unpack(parcel, form).await?.map_err(unreadable)?,
+        let (mut batch, _held) = match parcel {
+            Parcel::Decoded(early) => (self.finish(early)?, Held::default()),
+            Parcel::Whole { bytes, encoding, held } => match self.small(&bytes, encoding).map_err(unreadable)? {
+                Some(body) => (read(body, form, &self.limits, &self.last)?, held),
+                None => self.unpack(bytes, encoding, held, form).await?.map_err(unreadable)?,
+            },
         };
+        if !self.forwards {
+            batch.meta.raw = None;
+        }
         if batch.is_empty() {
             return Ok(());
         }
@@ -194,17 +212,41 @@ impl Sink {
 }
 
 impl Sink {
+    /// Begins to decode a protobuf body of this length that is not compressed while it comes in. `None` when it is to be
+    /// read as a whole: it is sent on as it is, is large enough for a thread of its own, or enough others are begun.
+    pub(super) fn early(&self, body_bytes: usize) -> Option<Box<Early>> {
+        if self.forwards || body_bytes > INLINE_BYTES {
+            return None;
+        }
+        let turn = self.room.early()?;
+        let earlier = if body_bytes > SMALL_BYTES { self.last() } else { Capacities::default() };
+        Some(Box::new(Early::new(PieceDecoder::new(body_bytes, &self.limits, &earlier).ok()?, turn)))
+    }
+
+    fn finish(&self, early: Box<Early>) -> Result<Batch, DecodeError> {
+        let length = early.read_bytes();
+        let batch = early.finish()?;
+        if length > SMALL_BYTES {
+            *self.last.lock().expect("no panic while locked") = Capacities::of(&batch, length);
+        }
+        Ok(batch)
+    }
+
+    fn last(&self) -> Capacities {
+        *self.last.lock().expect("no panic while locked")
+    }
+
     /// The inflated body if it is small.
-    fn small(&self, parcel: &Parcel) -> Result<Option<Bytes>, Unreadable> {
-        let length = parcel.bytes.len();
-        let Some(encoding) = parcel.encoding else {
-            return Ok((length <= INLINE_BYTES).then(|| parcel.bytes.clone()));
+    fn small(&self, bytes: &Bytes, encoding: Option<Encoding>) -> Result<Option<Bytes>, Unreadable> {
+        let length = bytes.len();
+        let Some(encoding) = encoding else {
+            return Ok((length <= INLINE_BYTES).then(|| bytes.clone()));
         };
         if length > INLINE_COMPRESSED_BYTES {
             return Ok(None);
         }
         let limit = self.limits.body_bytes;
-        match encoding.inflate(&parcel.bytes, limit.min(INLINE_BYTES)) {
+        match encoding.inflate(bytes, limit.min(INLINE_BYTES)) {
             Ok(body) => Ok(Some(body.into())),
             // It is begun again elsewhere.
             Err(InflateError::TooLarge) if limit > INLINE_BYTES => Ok(None),
@@ -213,8 +255,13 @@ impl Sink {
     }
 
     /// Inflates and decodes a body that is not small, on a blocking thread, when there is room for it.
-    async fn unpack(&self, parcel: Parcel, form: Form) -> Result<Result<(Batch, Held), Unreadable>, Failure> {
-        let Parcel { bytes, encoding, mut held } = parcel;
+    async fn unpack(
+        &self,
+        bytes: Bytes,
+        encoding: Option<Encoding>,
+        mut held: Held,
+        form: Form,
+    ) -> Result<Result<(Batch, Held), Unreadable>, Failure> {
         let (limits, last) = (self.limits.clone(), self.last.clone());
         // It may become as large as a body can be.
         if encoding.is_some() && held.is_nothing() {

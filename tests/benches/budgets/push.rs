@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use proto::{Batch, BoxFuture, BuildContext, Next, Refusal};
+use proto::{Batch, BoxFuture, BuildContext, Next, Refusal, Uses};
 use receiver::otlp::Direct;
 use tokio::runtime::Runtime;
 
@@ -89,7 +89,8 @@ fn direct(next: Next) -> Direct {
 /// Encodes what it gets, and adds up the points that are in requests.
 fn next(to: To, kept: Arc<Mutex<u64>>) -> Next {
     let encoder = Mutex::new(Encoder::new(EMF));
-    Next::new(move |batch: Batch| -> BoxFuture<'static, Result<(), Refusal>> {
+    let uses = if matches!(to, To::Otlp) { Uses::ALL } else { Uses::NONE };
+    let next = Next::new(move |batch: Batch| -> BoxFuture<'static, Result<(), Refusal>> {
         let points = match to {
             To::Emf => encoder.lock().expect("nobody panics with the lock").encode(&batch),
             To::Otlp => {
@@ -101,5 +102,6 @@ fn next(to: To, kept: Arc<Mutex<u64>>) -> Next {
         };
         *kept.lock().expect("nobody panics with the lock") += points;
         Box::pin(std::future::ready(Ok(())))
-    })
+    });
+    next.with_uses(uses)
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use proto::{Batch, BoxFuture, BuildContext, Next, Refusal};
+use proto::{Batch, BoxFuture, BuildContext, Next, Refusal, Uses};
 use receiver::otlp::Direct;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::runtime::Runtime;
@@ -35,6 +35,8 @@ impl Peer {
             let answer = if refused.load(Ordering::Relaxed) { Err(Refusal::retry("full")) } else { Ok(()) };
             Box::pin(async move { answer })
         });
+        // Bodies are decoded while they come in.
+        let next = next.with_uses(Uses::NONE);
         let (direct, found) =
             Direct::build(&node.expect("the section is right"), &BuildContext::for_test("otlp"), &next);
         let direct = direct.unwrap_or_else(|| panic!("{found:?}"));

@@ -1,5 +1,6 @@
 //! The receiver over real sockets; helpers for the test files beside this one.
 
+mod early;
 mod grpc;
 mod http;
 mod lifetime;
@@ -38,6 +39,11 @@ pub(super) async fn start(config: &str) -> Running {
 }
 
 pub(super) async fn start_with(config: &str, context: BuildContext) -> Running {
+    start_before(config, context, |next| next).await
+}
+
+/// As [`start`], before a pipeline that is changed by `before`.
+pub(super) async fn start_before(config: &str, context: BuildContext, before: fn(Next) -> Next) -> Running {
     let (grpc, http) = (free_port(), free_port());
     let text = config.replace("GRPC", &grpc.to_string()).replace("HTTP", &http.to_string());
     let (node, found) = config::parse_yaml("test.yaml", &text);
@@ -60,7 +66,7 @@ pub(super) async fn start_with(config: &str, context: BuildContext) -> Running {
         })
     });
     let stop = Stop::new();
-    let task: Task = receiver.unwrap().start(next, stop.clone()).await.unwrap();
+    let task: Task = receiver.unwrap().start(before(next), stop.clone()).await.unwrap();
     Running { grpc, http, batches, answer, delay, context, stop, task: tokio::spawn(task) }
 }
 
