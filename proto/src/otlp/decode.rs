@@ -62,15 +62,14 @@ pub(super) struct Decoder {
 struct Mark([usize; 8]);
 
 /// A `ResourceMetrics` while it is read.
+#[derive(Default)]
 pub(super) struct OpenResource {
-    index: usize,
     resource: Resource,
     pairs: Pairs,
 }
 
 /// A `ScopeMetrics` while it is read.
 pub(super) struct OpenScope {
-    index: usize,
     scope: Scope,
     pairs: Pairs,
 }
@@ -128,17 +127,11 @@ impl Decoder {
             return reader.skip(field);
         }
         let mut reader = reader.message_of(field)?;
-        let mut open = self.open_resource();
+        let mut open = OpenResource::default();
         while let Some(field) = reader.next()? {
             self.resource_field(&mut reader, field, &mut open)?;
         }
         self.close_resource(open, reader.pos())
-    }
-
-    pub(super) fn open_resource(&mut self) -> OpenResource {
-        let index = self.tables.resources.len();
-        self.tables.resources.push(Resource::default());
-        OpenResource { index, resource: Resource::default(), pairs: Pairs::new() }
     }
 
     /// A field of a `ResourceMetrics`.
@@ -152,7 +145,7 @@ impl Decoder {
             1 => self.resource(reader.message_of(field)?, &mut open.resource, &mut open.pairs),
             2 => {
                 let mut reader = reader.message_of(field)?;
-                let mut scope = self.open_scope(open);
+                let mut scope = self.open_scope();
                 while let Some(field) = reader.next()? {
                     self.scope_field(&mut reader, field, &mut scope)?;
                 }
@@ -168,7 +161,7 @@ impl Decoder {
 
     pub(super) fn close_resource(&mut self, open: OpenResource, read: usize) -> Result<(), DecodeError> {
         let attrs = self.tables.set(&open.pairs);
-        self.tables.resources[open.index] = Resource { attrs, ..open.resource };
+        self.tables.resources.push(Resource { attrs, ..open.resource });
         self.weigh_tables(read)
     }
 
@@ -190,11 +183,10 @@ impl Decoder {
         Ok(())
     }
 
-    pub(super) fn open_scope(&mut self, resource: &OpenResource) -> OpenScope {
-        let scope = Scope { resource: resource.index as u32, ..Scope::default() };
-        let index = self.tables.scopes.len();
-        self.tables.scopes.push(scope.clone());
-        OpenScope { index, scope, pairs: Pairs::new() }
+    /// A message is put in its table when it ends, behind all that it holds: the open ones are next there.
+    pub(super) fn open_scope(&self) -> OpenScope {
+        let resource = self.tables.resources.len() as u32;
+        OpenScope { scope: Scope { resource, ..Scope::default() }, pairs: Pairs::new() }
     }
 
     /// A field of a `ScopeMetrics`.
@@ -208,7 +200,7 @@ impl Decoder {
             1 => self.scope(reader.message_of(field)?, &mut open.scope, &mut open.pairs),
             2 => {
                 let mut reader = reader.message_of(field)?;
-                let mut metric = self.open_metric(open);
+                let mut metric = self.open_metric();
                 while let Some(field) = reader.next()? {
                     self.metric_field(&mut reader, field, &mut metric)?;
                 }
@@ -224,7 +216,7 @@ impl Decoder {
 
     pub(super) fn close_scope(&mut self, open: OpenScope, read: usize) -> Result<(), DecodeError> {
         let attrs = self.tables.set(&open.pairs);
-        self.tables.scopes[open.index] = Scope { attrs, ..open.scope };
+        self.tables.scopes.push(Scope { attrs, ..open.scope });
         self.weigh_tables(read)
     }
 
@@ -242,8 +234,8 @@ impl Decoder {
         Ok(())
     }
 
-    pub(super) fn open_metric(&mut self, scope: &OpenScope) -> OpenMetric {
-        let metric = Metric { scope: scope.index as u32, ..Metric::default() };
+    pub(super) fn open_metric(&self) -> OpenMetric {
+        let metric = Metric { scope: self.tables.scopes.len() as u32, ..Metric::default() };
         OpenMetric { metric, metadata: Pairs::new(), mark: self.mark() }
     }
 

@@ -29,14 +29,14 @@ pub struct PieceDecoder {
     needed_bytes: usize,
 }
 
-/// What can be said of the field that comes next.
-enum Next {
-    /// It can be read, or is known to be wrong.
-    Ready,
-    /// A message that is to be entered; its length with what stands before its content.
-    Enter(usize),
+/// What is to be done with the field that comes next.
+enum Look<'a> {
+    /// It is read from behind its key: all of it is there, or it is known to be wrong.
+    Read(Field, Reader<'a>),
+    /// It goes on in the next piece and is entered: the message behind these bytes, which ends so far from its key.
+    Enter { tag: u32, before: usize, end: usize },
     /// So many bytes have to be there first.
-    Needs(usize),
+    Wait(usize),
 }
 
 impl PieceDecoder {
@@ -107,10 +107,11 @@ impl PieceDecoder {
             }
             let depth = self.decoder.limits.nesting.saturating_sub(self.level as u32);
             let reader = Reader::new(&rest[..left.min(rest.len())], depth);
-            let read = match self.look_at(reader) {
-                Next::Ready => self.read_field(reader).map_err(|error| error.behind(self.decoder.base))?,
-                Next::Enter(length) => self.enter(reader, length),
-                Next::Needs(needed) => {
+            let base = self.decoder.base;
+            let read = match self.look_at(reader).map_err(|error| error.behind(base))? {
+                Look::Read(field, content) => self.read_field(field, content).map_err(|error| error.behind(base))?,
+                Look::Enter { tag, before, end } => self.enter(tag, before, end),
+                Look::Wait(needed) => {
                     self.needed_bytes = needed;
                     return Ok(bytes.len() - rest.len());
                 }
@@ -135,19 +136,31 @@ impl PieceDecoder {
         Ok(())
     }
 
-    fn look_at(&self, message: Reader) -> Next {
+    /// An error is one of the key, when nothing that can come mends it.
+    fn look_at<'a>(&self, message: Reader<'a>) -> Result<Look<'a>, DecodeError> {
         let (left, there) = (self.left[self.level], message.rest().len());
-        let mut reader = message;
-        let Ok(Some(field)) = reader.next() else { return incomplete(there, left) };
+        // A field without a known length is looked at again when twice as much is there, or all of its message.
+        let wait = (there < left).then(|| Look::Wait((2 * there).max(16).min(left)));
+        let mut content = message;
+        let field = match content.next() {
+            Ok(Some(field)) => field,
+            Err(error) => return wait.ok_or(error),
+            // Not with a byte there.
+            Ok(None) => return Ok(Look::Wait(left)),
+        };
+        let mut after = content;
         if field.wire != Wire::Bytes {
-            return reader.skip(field).map_or_else(|_| incomplete(there, left), |()| Next::Ready);
+            let whole = after.skip(field).is_ok();
+            return Ok(wait.filter(|_| !whole).unwrap_or(Look::Read(field, content)));
         }
-        let Ok(length) = reader.varint() else { return incomplete(there, left) };
-        let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(reader.pos());
+        let Ok(length) = after.varint() else { return Ok(wait.unwrap_or(Look::Read(field, content))) };
+        let before = after.pos();
+        let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(before);
         if end <= there || end > left {
-            return Next::Ready;
+            return Ok(Look::Read(field, content));
         }
-        if self.is_entered(field) && message.has_depth() { Next::Enter(end) } else { Next::Needs(end) }
+        let enters = self.is_entered(field) && message.has_depth();
+        Ok(if enters { Look::Enter { tag: field.tag, before, end } } else { Look::Wait(end) })
     }
 
     /// Whether a field of the innermost message is entered when it is not complete.
@@ -160,41 +173,32 @@ impl PieceDecoder {
         }
     }
 
-    fn read_field(&mut self, mut reader: Reader) -> Result<usize, DecodeError> {
-        let Some(field) = reader.next()? else { return Ok(0) };
+    /// Reads a field and gives its length with its key.
+    fn read_field(&mut self, field: Field, mut content: Reader) -> Result<usize, DecodeError> {
         let decoder = &mut self.decoder;
         match (self.level, &mut self.resource, &mut self.scope, &mut self.metric) {
-            (4, _, _, Some(metric)) => decoder.data_field(&mut reader, field, metric)?,
-            (3, _, _, Some(metric)) => decoder.metric_field(&mut reader, field, metric)?,
-            (2, _, Some(scope), _) => decoder.scope_field(&mut reader, field, scope)?,
-            (1, Some(resource), _, _) => decoder.resource_field(&mut reader, field, resource)?,
-            _ => decoder.request_field(&mut reader, field)?,
+            (4, _, _, Some(metric)) => decoder.data_field(&mut content, field, metric)?,
+            (3, _, _, Some(metric)) => decoder.metric_field(&mut content, field, metric)?,
+            (2, _, Some(scope), _) => decoder.scope_field(&mut content, field, scope)?,
+            (1, Some(resource), _, _) => decoder.resource_field(&mut content, field, resource)?,
+            _ => decoder.request_field(&mut content, field)?,
         }
-        self.left[self.level] -= reader.pos();
-        Ok(reader.pos())
+        self.left[self.level] -= content.pos();
+        Ok(content.pos())
     }
 
-    /// Enters the field that comes next, of this length; gives the length of what stands before its content.
-    fn enter(&mut self, mut reader: Reader, length: usize) -> usize {
-        // Key and length were read once already.
-        let kind = reader.next().ok().flatten().and_then(|field| data_kind(field.tag));
-        let _ = reader.varint();
-        match (self.level, &self.resource, &self.scope, &mut self.metric) {
-            (0, ..) => self.resource = Some(self.decoder.open_resource()),
-            (1, Some(resource), ..) => self.scope = Some(self.decoder.open_scope(resource)),
-            (2, _, Some(scope), _) => self.metric = Some(self.decoder.open_metric(scope)),
-            (_, _, _, Some(metric)) => self.decoder.open_data(kind.unwrap_or_default(), metric),
+    /// Enters a field; gives the length of what stands before its content.
+    fn enter(&mut self, tag: u32, before: usize, end: usize) -> usize {
+        match (self.level, data_kind(tag), &mut self.metric) {
+            (0, ..) => self.resource = Some(OpenResource::default()),
+            (1, ..) => self.scope = Some(self.decoder.open_scope()),
+            (2, ..) => self.metric = Some(self.decoder.open_metric()),
+            (_, Some(kind), Some(metric)) => self.decoder.open_data(kind, metric),
             _ => {}
         }
-        self.left[self.level] -= length;
+        self.left[self.level] -= end;
         self.level += 1;
-        self.left[self.level] = length - reader.pos();
-        reader.pos()
+        self.left[self.level] = end - before;
+        before
     }
-}
-
-/// A field without a known length is looked at again when twice as much is there, or all of its message. When that is
-/// there, it is wrong.
-fn incomplete(there: usize, left: usize) -> Next {
-    if there >= left { Next::Ready } else { Next::Needs((2 * there).max(16).min(left)) }
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::Dice;
 use super::protobuf::{field, metric_request, point_request};
+use super::{Dice, damaged_requests};
 use crate::otlp::{Capacities, DecodeError, DecodeLimits, PieceDecoder, decode, encode};
 
 /// What becomes of a body: the request that the batch stands for, or the error.
@@ -65,20 +65,9 @@ proptest! {
 
     #[test]
     fn pieces_of_a_damaged_request_are_decoded_or_refused_as_the_whole(
-        dice in prop::collection::vec(any::<u8>(), 100..2000),
-        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-        cut in prop::option::of(any::<prop::sample::Index>()),
+        bytes in damaged_requests(),
         lengths in lengths(),
     ) {
-        let mut bytes = Dice::new(&dice).request().encode_to_vec();
-        prop_assume!(!bytes.is_empty());
-        for (at, to) in damage {
-            let at = at.index(bytes.len());
-            bytes[at] = to;
-        }
-        if let Some(cut) = cut {
-            bytes.truncate(cut.index(bytes.len()));
-        }
         check(&bytes, &lengths, &DecodeLimits::default())?;
     }
 

@@ -5,8 +5,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use proptest::prelude::*;
 use prost::Message;
 
-use super::Dice;
 use super::reference::{comparable, content};
+use super::{Dice, damaged_requests};
 use crate::otlp::wire::Reader;
 use crate::otlp::{Capacities, DecodeError, DecodeLimits, decode, decode_like, encode};
 use crate::{Batch, NumberValue, Range32, ValueKind};
@@ -78,19 +78,8 @@ proptest! {
 
     #[test]
     fn damaged_messages_are_refused_or_read_as_by_prost(
-        dice in prop::collection::vec(any::<u8>(), 100..2000),
-        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-        cut in prop::option::of(any::<prop::sample::Index>()),
+        bytes in damaged_requests(),
     ) {
-        let mut bytes = Dice::new(&dice).request().encode_to_vec();
-        prop_assume!(!bytes.is_empty());
-        for (at, to) in damage {
-            let at = at.index(bytes.len());
-            bytes[at] = to;
-        }
-        if let Some(cut) = cut {
-            bytes.truncate(cut.index(bytes.len()));
-        }
         check(&bytes)?;
     }
 
