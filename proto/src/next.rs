@@ -115,7 +115,8 @@ impl Next {
         Next(Arc::new(consumer))
     }
 
-    /// The same, of which is known that it looks at these.
+    /// The same, of which is known that it looks at these; for tests, benches and fuzz targets. Pipelines know it of
+    /// their parts.
     pub fn with_uses(self, uses: Uses) -> Next {
         struct Known(Next, Uses);
         impl Consume for Known {

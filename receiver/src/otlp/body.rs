@@ -11,7 +11,6 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
 use super::buffers::{Buffer, Buffers};
-use super::early::Early;
 use super::inflate::Encoding;
 use super::room::{FREE_BYTES, Held, READ_TIME, Room};
 use super::sink::{Form, Parcel, Sink};
@@ -71,8 +70,8 @@ impl Frames {
     }
 }
 
-/// Reads a whole body of at most `limit` bytes. One that comes in one piece is not copied, and one that needs no copy
-/// is decoded while it comes in. For a large one there is room when it returns, as much as `limit` if it is compressed.
+/// Reads a whole body of at most `limit` bytes, and decodes it where [`Sink::early`] begins that. A body that comes in
+/// one piece is not copied. For a large one there is room when it returns, as much as `limit` if it is compressed.
 pub(super) async fn read(
     body: Incoming,
     limit: usize,
@@ -93,9 +92,10 @@ pub(super) async fn read(
         if may_be_early
             && pieces.bytes().is_empty()
             && data.len() < announced
-            && let Some(early) = sink.early(announced)
+            && let Some(mut early) = sink.early(announced)
         {
-            return read_early(early, data, frames).await;
+            early.read(data, frames).await?;
+            return Ok(Parcel::Decoded(early));
         }
         let read = pieces.bytes().len() + data.len();
         if read > limit {
@@ -107,16 +107,6 @@ pub(super) async fn read(
     let bytes = pieces.into_bytes();
     let encoding = encoding.filter(|_| !bytes.is_empty());
     Ok(Parcel::Whole { bytes, encoding, held: frames.into_held() })
-}
-
-async fn read_early(mut early: Box<Early>, first: Bytes, mut frames: Frames) -> Result<Parcel, ReadError> {
-    early.push(&first);
-    // Its memory is free for the next piece.
-    drop(first);
-    while let Some(data) = frames.next().await? {
-        early.push(&data);
-    }
-    Ok(Parcel::Decoded(early))
 }
 
 /// A body while it comes in; one that comes in one piece is not copied.

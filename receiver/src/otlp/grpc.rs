@@ -3,6 +3,7 @@
 //! The framing is written out here rather than taken from tonic's server, because a message is to be refused by
 //! its announced length before it is read, snappy is to be understood, and the bytes go to our own decoder.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,11 +84,14 @@ impl GrpcHandler {
         let mut frames = Frames::new(body);
         while let Some(data) = frames.next().await.map_err(not_read)? {
             if buffer.bytes().is_empty()
-                && let Some(early) = self.early(&data)
+                && let Some(mut early) = self.early(&data)
             {
-                let parcel = read_early(early, data, frames).await?;
-                encoding(headers)?;
-                return Ok(parcel);
+                early.read(data.slice(PREFIX_BYTES..), frames).await.map_err(not_read)?;
+                return match early.length() {
+                    Ordering::Less => Err(cut_off()),
+                    Ordering::Greater => Err(more_than_one()),
+                    Ordering::Equal => encoding(headers).map(|_| Parcel::Decoded(early)),
+                };
             }
             let known = length.or_else(|| announced(&data).filter(|_| buffer.bytes().is_empty()));
             buffer.push(data, known.map_or(0, |length| PREFIX_BYTES + length));
@@ -122,9 +126,9 @@ impl GrpcHandler {
     }
 
     /// Begins to decode the message that these bytes begin, if there is more of it and nothing speaks against it.
-    fn early(&self, first: &[u8]) -> Option<EarlyMessage> {
+    fn early(&self, first: &[u8]) -> Option<Box<Early>> {
         let length = announced(first).filter(|&length| first[0] == 0 && first.len() < PREFIX_BYTES + length)?;
-        Some(EarlyMessage { message: self.sink.early(length)?, length })
+        self.sink.early(length)
     }
 
     fn not_inflated(&self, error: InflateError) -> Failure {
@@ -144,25 +148,6 @@ impl GrpcHandler {
         };
         Failure::new(Code::ResourceExhausted, text)
     }
-}
-
-/// A message that is decoded while it comes in, and its length.
-struct EarlyMessage {
-    message: Box<Early>,
-    length: usize,
-}
-
-async fn read_early(early: EarlyMessage, first: Bytes, mut frames: Frames) -> Result<Parcel, Failure> {
-    let EarlyMessage { mut message, length } = early;
-    message.push(&first[PREFIX_BYTES..]);
-    drop(first);
-    while let Some(data) = frames.next().await.map_err(not_read)? {
-        if message.read_bytes() + data.len() > length {
-            return Err(more_than_one());
-        }
-        message.push(&data);
-    }
-    if message.read_bytes() < length { Err(cut_off()) } else { Ok(Parcel::Decoded(message)) }
 }
 
 fn more_than_one() -> Failure {

@@ -1,16 +1,14 @@
 //! What both protocols do with a body: decode it, hand it on, count it, and name what went wrong.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
 use proto::auth::{Denied, ServerAuth};
-use proto::otlp::{
-    Capacities, DecodeError, DecodeLimits, PieceDecoder, RpcStatus, decode, decode_json_within, decode_like,
-};
+use proto::otlp::{Capacities, DecodeError, DecodeLimits, PieceDecoder, RpcStatus, decode_json_within, decode_like};
 use proto::{Batch, BuildContext, Counter, Next, Peer, Refusal, RefusalKind};
 use tonic::Code;
 
@@ -111,7 +109,7 @@ pub(super) struct Sink {
     /// Whether bodies are of use once they are decoded.
     forwards: bool,
     limits: DecodeLimits,
-    last: Arc<Mutex<Capacities>>,
+    last: Last,
     peer: fn(SocketAddr) -> Peer,
     accepted: Counter,
     refused: Counter,
@@ -136,7 +134,7 @@ impl Sink {
             room,
             auth,
             include_metadata,
-            last: Arc::default(),
+            last: Last::default(),
             peer: if transport == "grpc" { Peer::Socket } else { |address| Peer::Host(address.ip()) },
             limits: DecodeLimits { body_bytes, keeps_buckets: uses.buckets, ..DecodeLimits::default() },
             accepted: context.telemetry.counter(
@@ -219,21 +217,15 @@ impl Sink {
             return None;
         }
         let turn = self.room.early()?;
-        let earlier = if body_bytes > SMALL_BYTES { self.last() } else { Capacities::default() };
-        Some(Box::new(Early::new(PieceDecoder::new(body_bytes, &self.limits, &earlier).ok()?, turn)))
+        let decoder = PieceDecoder::new(body_bytes, &self.limits, &self.last.for_body(body_bytes)).ok()?;
+        Some(Box::new(Early::new(decoder, body_bytes, turn)))
     }
 
     fn finish(&self, early: Box<Early>) -> Result<Batch, DecodeError> {
-        let length = early.read_bytes();
+        let length = early.announced_bytes();
         let batch = early.finish()?;
-        if length > SMALL_BYTES {
-            *self.last.lock().expect("no panic while locked") = Capacities::of(&batch, length);
-        }
+        self.last.note(&batch, length);
         Ok(batch)
-    }
-
-    fn last(&self) -> Capacities {
-        *self.last.lock().expect("no panic while locked")
     }
 
     /// The inflated body if it is small.
@@ -293,17 +285,36 @@ impl Drop for Count<'_> {
     }
 }
 
-/// `last` has the capacities of the last request that was large enough to matter.
-fn read(body: Bytes, form: Form, limits: &DecodeLimits, last: &Mutex<Capacities>) -> Result<Batch, DecodeError> {
+/// The capacities of the last request that was large enough to matter.
+#[derive(Clone, Default)]
+struct Last(Arc<Mutex<Capacities>>);
+
+impl Last {
+    /// Those for a body of this length.
+    fn for_body(&self, bytes: usize) -> Capacities {
+        if bytes > SMALL_BYTES { *self.lock() } else { Capacities::default() }
+    }
+
+    /// A body of this length was decoded.
+    fn note(&self, batch: &Batch, bytes: usize) {
+        if bytes > SMALL_BYTES {
+            *self.lock() = Capacities::of(batch, bytes);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Capacities> {
+        self.0.lock().expect("no panic while locked")
+    }
+}
+
+fn read(body: Bytes, form: Form, limits: &DecodeLimits, last: &Last) -> Result<Batch, DecodeError> {
     let length = body.len();
     match form {
-        Form::Protobuf if length > SMALL_BYTES => {
-            let earlier = *last.lock().expect("no panic while locked");
-            let batch = decode_like(body, limits, &earlier)?;
-            *last.lock().expect("no panic while locked") = Capacities::of(&batch, length);
+        Form::Protobuf => {
+            let batch = decode_like(body, limits, &last.for_body(length))?;
+            last.note(&batch, length);
             Ok(batch)
         }
-        Form::Protobuf => decode(body, limits),
         Form::Json => decode_json_within(&body, limits),
     }
 }
