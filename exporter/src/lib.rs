@@ -12,6 +12,8 @@ mod escape;
 pub mod file;
 pub mod otlp;
 pub mod sender;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;

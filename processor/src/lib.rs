@@ -12,6 +12,8 @@ pub mod metricstransform;
 pub mod resource;
 
 mod tables_cache;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
@@ -60,9 +62,6 @@ pub struct ProcessorFactory {
     /// Checks the section (null when empty) and builds; reports every problem it finds.
     pub build: fn(&Node, &BuildContext) -> Built<AnyProcessor>,
 }
-
-#[cfg(test)]
-mod tests;
 
 /// The processors of this binary.
 pub static FACTORIES: &[&ProcessorFactory] = &[

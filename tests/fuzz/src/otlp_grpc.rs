@@ -46,16 +46,19 @@ const INTERNAL: u16 = 13;
 const UNAVAILABLE: u16 = 14;
 
 thread_local! {
-    static PEER: Peer = Peer::new();
+    static PEERS: [Peer; 2] = Peer::both();
 }
 
 /// Runs one input; panics when something does not hold.
 pub fn run(data: &[u8]) {
-    match data {
-        [how, bytes @ ..] if how & RAW != 0 => PEER.with(|peer| raw(peer, bytes)),
-        [how, odd, body @ ..] => PEER.with(|peer| call(peer, &Case::new(*how, *odd, body))),
+    PEERS.with(|peers| match data {
+        [how, bytes @ ..] if how & RAW != 0 => peers.iter().for_each(|peer| raw(peer, bytes)),
+        [how, odd, body @ ..] => {
+            let case = Case::new(*how, *odd, body);
+            peers.iter().for_each(|peer| call(peer, &case));
+        }
         _ => {}
-    }
+    });
 }
 
 /// Any bytes: the connection ends, and what comes back are whole HTTP/2 frames.

@@ -21,16 +21,19 @@ const RAW: u8 = 128;
 const ENCODINGS: [&str; 8] = ["", "gzip", "zstd", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4"];
 
 thread_local! {
-    static PEER: Peer = Peer::new();
+    static PEERS: [Peer; 2] = Peer::both();
 }
 
 /// Runs one input; panics when something does not hold.
 pub fn run(data: &[u8]) {
-    match data {
-        [how, bytes @ ..] if how & RAW != 0 => PEER.with(|peer| raw(peer, bytes)),
-        [how, odd, body @ ..] => PEER.with(|peer| request(peer, &Case::new(*how, *odd, body))),
+    PEERS.with(|peers| match data {
+        [how, bytes @ ..] if how & RAW != 0 => peers.iter().for_each(|peer| raw(peer, bytes)),
+        [how, odd, body @ ..] => {
+            let case = Case::new(*how, *odd, body);
+            peers.iter().for_each(|peer| request(peer, &case));
+        }
         _ => {}
-    }
+    });
 }
 
 /// Any bytes: the connection ends, and every batch that was handed on has its answer.

@@ -24,7 +24,13 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new() -> Peer {
+    /// One before a pipeline that looks at everything, and one before a pipeline that does not, where bodies are decoded
+    /// while they come in: both have to give the same answers.
+    pub(crate) fn both() -> [Peer; 2] {
+        [Uses::ALL, Uses::NONE].map(Peer::new)
+    }
+
+    fn new(uses: Uses) -> Peer {
         let text =
             format!("protocols: {{grpc: {{max_recv_msg_size_mib: 1}}, http: {{max_request_body_size: {BODY_BYTES}}}}}");
         let (node, _) = config::parse_yaml("fuzz.yaml", &text);
@@ -35,8 +41,7 @@ impl Peer {
             let answer = if refused.load(Ordering::Relaxed) { Err(Refusal::retry("full")) } else { Ok(()) };
             Box::pin(async move { answer })
         });
-        // Bodies are decoded while they come in.
-        let next = next.with_uses(Uses::NONE);
+        let next = next.with_uses(uses);
         let (direct, found) =
             Direct::build(&node.expect("the section is right"), &BuildContext::for_test("otlp"), &next);
         let direct = direct.unwrap_or_else(|| panic!("{found:?}"));
